@@ -1,0 +1,30 @@
+//! What a Vitrine beacon, gateway and platform agree on, byte for byte.
+//!
+//! The crate is `no_std` and, without its feature `alloc`, allocates nothing. Nothing in it panics on any
+//! input, reads a clock, or does I/O.
+//!
+//! | module | agreed between |
+//! |---|---|
+//! | [`advertisement`], [`frame`] | beacon and gateway: BLE advertisements |
+//! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
+//! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
+#![no_std]
+#![forbid(unsafe_code)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(test)]
+extern crate std;
+
+pub mod advertisement;
+#[cfg(feature = "alloc")]
+pub mod envelope;
+#[cfg(feature = "alloc")]
+pub mod event;
+pub mod frame;
+pub mod id;
+#[cfg(feature = "alloc")]
+pub mod time;
+pub mod topic;
+
+pub use id::Id;
