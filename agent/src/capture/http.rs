@@ -1,0 +1,110 @@
+//! Shelves, kiosks and counters over HTTP: `POST /v1/shelf/readings`, `/v1/kiosk/interactions`, `/v1/counters`.
+//!
+//! A body is a JSON array. It is taken as a whole or not at all: 202 when every event that it completes is durable,
+//! 400 with the place of the first problem, 503 with `Retry-After` when the agent is behind. To send the same inputs again is
+//! harmless. Errors are `application/problem+json` (RFC 9457). Of a kiosk's interaction only known fields are
+//! read: free text and tokens are dropped here.
+//!
+//! Left out so far: authentication (the listener is on loopback only) and rate limits.
+
+mod parse;
+
+use super::{Ingest, Input};
+use crate::{clock::Clock, plan::Plan};
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, State, rejection::BytesRejection},
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::post,
+};
+use serde::Serialize;
+use std::{sync::Arc, time::Duration};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+/// The largest body, in octets.
+pub const BODY_LIMIT: usize = 64 * 1024;
+/// How long a producer waits for an answer.
+const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+const RETRY_AFTER_S: &str = "1";
+
+/// What the handlers need.
+#[derive(Clone, Debug)]
+struct Api {
+    plan: Arc<Plan>,
+    ingest: mpsc::Sender<Ingest>,
+    clock: Clock,
+}
+
+/// What was wrong with a request, as RFC 9457 has it.
+#[derive(Debug, PartialEq, Eq, Serialize)]
+pub(super) struct Problem {
+    status: u16,
+    title: &'static str,
+    detail: String,
+    /// JSON pointer (RFC 6901) to the place in the body.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pointer: Option<String>,
+}
+
+/// The routes. Inputs go to `ingest` and are dated by `clock`.
+pub fn router(plan: Arc<Plan>, ingest: mpsc::Sender<Ingest>, clock: Clock) -> Router {
+    Router::new()
+        .route("/v1/shelf/readings", post(|api, body| take(api, body, parse::shelf_readings)))
+        .route("/v1/kiosk/interactions", post(|api, body| take(api, body, parse::kiosk_interactions)))
+        .route("/v1/counters", post(|api, body| take(api, body, parse::counts)))
+        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .with_state(Api { plan, ingest, clock })
+}
+
+async fn take(
+    State(api): State<Api>,
+    body: Result<Bytes, BytesRejection>,
+    parse: fn(&Plan, &[u8]) -> Result<Vec<Input>, Problem>,
+) -> Result<StatusCode, Problem> {
+    let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
+    let inputs = parse(&api.plan, &body)?;
+    let (reply, durable) = oneshot::channel();
+    let ingest = Ingest { at: api.clock.now(), inputs, reply };
+    api.ingest.try_send(ingest).map_err(|_| Problem::busy())?;
+    match timeout(ANSWER_WITHIN, durable).await {
+        Ok(Ok(())) => Ok(StatusCode::ACCEPTED),
+        Ok(Err(_)) | Err(_) => Err(Problem::busy()),
+    }
+}
+
+impl Problem {
+    fn bad(pointer: String, detail: impl Into<String>) -> Self {
+        Self { status: 400, title: "Bad Request", detail: detail.into(), pointer: Some(pointer) }
+    }
+
+    fn busy() -> Self {
+        let detail = "the agent cannot store more right now: send the same again after a second".into();
+        Self { status: 503, title: "Service Unavailable", detail, pointer: None }
+    }
+
+    fn of_body(rejection: &BytesRejection) -> Self {
+        if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+            let detail = format!("a body has at most {BODY_LIMIT} octets: send fewer items at once");
+            return Self { status: 413, title: "Content Too Large", detail, pointer: None };
+        }
+        Self { status: 400, title: "Bad Request", detail: "the body could not be read".into(), pointer: None }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self).unwrap_or_default();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        }
+        response
+    }
+}
