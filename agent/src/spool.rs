@@ -1,0 +1,461 @@
+//! The spool: a durable queue between the pipeline and the uplink, and the single durability point of the agent.
+//!
+//! Producers hand [`Commit`]s to one committer, which gathers them for a few milliseconds, writes them, makes
+//! them durable, and only then answers. The uplink reads by position and acknowledges; what is acknowledged is
+//! freed. This text specifies what is on disk, well enough to write another reader from it.
+//!
+//! # Constraints
+//! - Nothing that was answered is lost by a crash or a power cut at any instant.
+//! - A sequence number is never given to two events, whatever is lost. Numbers that will not come are stated as a gap.
+//! - A damaged segment costs its own unread rest, never the agent.
+//! - Disk space is given back: a drained segment is removed as a whole, no single record is ever deleted.
+//!
+//! # Layout
+//! ```text
+//! <spool>/spool                          state file: {"v":1,"id":"<32 hex digits>","secret":"<32>"}: the birth id, and
+//!                                        the secret of event ids
+//! <spool>/lock                           locked by the process that has the spool
+//! <spool>/checkpoint                     state file: {"lanes":{"<lane>":pos},"state":...}
+//! <spool>/<lane>/lane                    state file: {"cursor","oldest","head","reserved","born"}
+//! <spool>/<lane>/seg-<20 digits>/        a segment: a sled 0.34 database; the digits are its first position
+//! <spool>/<lane>/dead-*, copy-*          a segment that is being removed, or rewritten after a write error
+//! <spool>/quarantine/<lane>-seg-*/       segments of which some part could not be read
+//! ```
+//! State files have the form that [`crate::state`] describes. There are three lanes, [`Lane`]; a stream belongs to one.
+//!
+//! A *position* numbers the records of a lane from 1, a *sequence number* the events of a stream from 1. A *mark*
+//! `{"pos","seqs":{"<stream>":seq},"exact"}` names the next of each. Every segment holds the mark that it starts
+//! at, as JSON under the key 0 (keys are 8 octets, big endian). The other keys are positions; the value at a
+//! position is a block of the records from that position on:
+//!
+//! | octets | |
+//! |---|---|
+//! | 1 | format version, 1 |
+//! | 4 | CRC-32C of everything after it (numbers are little endian) |
+//! | 1 | flags; bit 0: the block ends a commit |
+//! | 2 | number of records |
+//! | 8 | time until which the records are held, in ms since the epoch, or 0 |
+//! | rest | a zstd frame |
+//!
+//! Decompressed (64 KiB at most): length and text of the plan's version; year (2), month, day of the store-day; then
+//! each record: stream code (1; 0 for a note), sequence number (8), length (4), and so many octets: an event's
+//! JSON, or a note. An encoded block has at most [`MAX_BLOCK`] octets.
+//!
+//! A *note* is a record that is never published: what the agent has to remember together with an event, such as
+//! a shelf's level or the id of an input. A commit is the blocks up to one with the end flag: all of it, or
+//! nothing, is there after a crash. So the agent's memory agrees with what it has said.
+//!
+//! # Writing
+//! A segment is written by one process, in order, and closed at 8 MiB of blocks. A commit is written block by
+//! block; then `flush()` and `fdatasync`; then the answer. A new segment's directory and its parent are synced
+//! before anything in it is answered. `reserved` in the lane's file is kept ahead of writing, so that numbering
+//! can go on above it when the newest segment is lost; `born` is the newest segment that was completely created.
+//!
+//! # Recovery
+//! A segment that starts after `born` was being created when the agent was killed; it is removed. The lane ends after the last complete commit of its newest segment. If that segment cannot be read, or ends
+//! before `head`, the next segment starts at `reserved`, with a mark that is not `exact`. State is the
+//! checkpoint's, with the notes after its positions applied in order; a segment is freed only when both the
+//! cursor and a checkpoint have passed it.
+//!
+//! A reader that enters a segment compares its mark with what it has read: numbers in between are lost, and the
+//! spool appends a gap. What was damaged is moved to `quarantine/` once the rest of it is drained. Trouble that may pass
+//! (a full disk, too many open files) is no damage: the same is tried again.
+//!
+//! One thing is not detected: `head` is written up to 200 ms after a commit, and sled takes damage at the end of its
+//! file for the file's end; so where a crash and damage to the last commits come together, these are lost without a
+//! gap, and their numbers are given anew.
+//!
+//! # Left out, so far
+//! Bounds on disk space, eviction, and tools that look at a spool.
+
+mod block;
+mod committer;
+mod files;
+mod log;
+mod mark;
+mod segment;
+mod writer;
+
+use crate::{
+    clock::Clock,
+    ids::Ids,
+    state::{StateDir, StateError},
+};
+use committer::{Command, Committer};
+use files::{Birth, Checkpoint};
+use log::Log;
+use mark::{Loss, Mark, RecordBody};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use vitrine_protocol::{Id, event::EventId, time::Timestamp, topic::Stream};
+use writer::Writer;
+
+/// The most octets of an encoded block: sled keeps larger values in files that our sync would miss.
+pub const MAX_BLOCK: usize = 6 * 1024;
+/// The most octets of an event or a note.
+pub const MAX_RECORD: usize = 4 * 1024;
+/// Commits that wait for the committer.
+const QUEUE: usize = 256;
+
+/// A lane: streams of one priority class, in one order of positions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Lane {
+    /// carriers flows traces coverage gaps: sent at once, before all others.
+    Critical,
+    /// stock: facts about things, sent at once.
+    Facts,
+    /// shelf kiosk door till: readable up to the last closed slot.
+    Slots,
+}
+
+impl Lane {
+    /// All lanes, the most urgent first.
+    pub const ALL: [Self; 3] = [Self::Critical, Self::Facts, Self::Slots];
+
+    /// The lane of a stream.
+    pub const fn of(stream: Stream) -> Self {
+        match stream {
+            Stream::Carriers | Stream::Flows | Stream::Traces | Stream::Coverage | Stream::Gaps => {
+                Self::Critical
+            }
+            Stream::Stock => Self::Facts,
+            Stream::Shelf | Stream::Kiosk | Stream::Door | Stream::Till => Self::Slots,
+        }
+    }
+
+    /// The lane's directory.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Critical => "critical",
+            Self::Facts => "facts",
+            Self::Slots => "slots",
+        }
+    }
+}
+
+/// What an envelope says of all its events: batches are cut where it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// The plan's version.
+    pub plan: Id,
+    /// The store-day.
+    pub business_date: jiff::civil::Date,
+}
+
+/// Something to be made durable.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Draft {
+    /// An event for the platform.
+    Event {
+        /// Its stream.
+        stream: Stream,
+        /// When it may be sent; `None` for at once.
+        hold_until: Option<Timestamp>,
+        /// The event as JSON, at most [`MAX_RECORD`] octets.
+        json: Box<str>,
+    },
+    /// A note of the agent to itself, given back by [`Spool::open`].
+    Note {
+        /// The lane of the events that it belongs to: both are durable together.
+        lane: Lane,
+        /// At most [`MAX_RECORD`] octets.
+        bytes: Box<[u8]>,
+    },
+}
+
+/// Drafts that become durable together, in each lane, and those who wait for it.
+#[derive(Debug)]
+pub struct Commit {
+    /// What the events' envelopes say.
+    pub context: Context,
+    /// The drafts, in order; none is fine: the reply then says that all before is durable.
+    pub drafts: Vec<Draft>,
+    /// Answered when all is durable.
+    pub reply: Option<oneshot::Sender<()>>,
+}
+
+/// A durable event, as the uplink reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Position in its lane, from 1.
+    pub pos: u64,
+    /// Its stream.
+    pub stream: Stream,
+    /// Its number in the stream, from 1.
+    pub seq: u64,
+    /// What its envelope says.
+    pub context: Context,
+    /// The event as JSON, byte for byte as it was appended.
+    pub json: Box<str>,
+}
+
+/// What [`Spool::read`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Chunk {
+    /// Records by position; not every position has one (some hold notes).
+    pub records: Vec<Record>,
+    /// Where to read on: the position after the last one looked at.
+    pub next_pos: u64,
+    /// When to read on, if a record is held back, or cannot be read for now.
+    pub held_until: Option<Timestamp>,
+    /// Whether it is the latter.
+    pub is_obstructed: bool,
+}
+
+/// What [`Spool::open`] found from earlier.
+#[derive(Debug)]
+pub struct Recovery<S> {
+    /// The last checkpoint's state.
+    pub state: Option<S>,
+    /// The notes since, in order within a lane.
+    pub notes: Vec<Box<[u8]>>,
+}
+
+/// Why the spool could not be opened or written.
+#[derive(Debug, thiserror::Error)]
+pub enum SpoolError {
+    /// The file system refused.
+    #[error("{path}: {error}; is the directory there, writable by this user, and not full?")]
+    Io {
+        /// The file or directory.
+        path: PathBuf,
+        /// What it said.
+        error: io::Error,
+    },
+    /// Another process has the spool.
+    #[error("{0}: another vitrine uses this spool; stop it first, or configure another directory")]
+    Locked(PathBuf),
+    /// A state file could not be read or written.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// A lane's file and its newest segment are both lost: how far numbering went is not known.
+    #[error("{0}: it is not known any more how far this lane's numbering went")]
+    Unrecoverable(PathBuf),
+    /// A segment could not be written. The commit waits and is tried again.
+    #[error("lane {}: cannot write: {why}", lane.name())]
+    Write {
+        /// The lane.
+        lane: Lane,
+        /// What was said.
+        why: String,
+    },
+    /// The agent is going down.
+    #[error("the spool is closed")]
+    Closed,
+}
+
+impl SpoolError {
+    fn io(path: &Path, error: io::Error) -> Self {
+        Self::Io { path: path.to_owned(), error }
+    }
+}
+
+/// A handle on the spool; clones are the same spool.
+#[derive(Clone, Debug)]
+pub struct Spool {
+    commands: mpsc::Sender<Command>,
+    shared: Arc<Shared>,
+}
+
+/// What the committer and all handles share.
+#[derive(Debug)]
+struct Shared {
+    id: EventId,
+    ids: Ids,
+    logs: [Arc<Log>; Lane::ALL.len()],
+    acknowledged: Notify,
+    changed: watch::Sender<u64>,
+    counters: Counters,
+}
+
+/// What the spool has done since it was opened.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Events made durable.
+    pub events: AtomicU64,
+    /// Commits of the storage, each with one sync a lane.
+    pub commits: AtomicU64,
+    /// Events that are known to be lost; a gap was appended for each range.
+    pub lost: AtomicU64,
+    /// Segments found to be damaged.
+    pub damaged_segments: AtomicU64,
+    /// The most events that waited for acknowledgement.
+    pub backlog_max: AtomicU64,
+}
+
+impl Spool {
+    /// Opens the spool in `dir`, or creates it, and starts its committer, which dates gaps by `clock`. To be
+    /// called within a tokio runtime.
+    ///
+    /// # Errors
+    /// Every [`SpoolError`] but `Unrecoverable`: such a spool is set aside as a whole, and a new one is begun.
+    pub fn open<S: DeserializeOwned>(
+        dir: &Path,
+        context: Context,
+        clock: Clock,
+    ) -> Result<(Self, Recovery<S>), SpoolError> {
+        match Self::open_once(dir, context, clock.clone()) {
+            Err(e @ SpoolError::Unrecoverable(_)) => {
+                let aside = dir.with_extension(format!("damaged-{}", clock.now().utc.as_ms()));
+                tracing::error!("{e}; the spool is set aside as {} and a new one is begun", aside.display());
+                std::fs::rename(dir, aside).map_err(|e| SpoolError::io(dir, e))?;
+                Self::open_once(dir, context, clock)
+            }
+            opened => opened,
+        }
+    }
+
+    fn open_once<S: DeserializeOwned>(
+        dir: &Path,
+        context: Context,
+        clock: Clock,
+    ) -> Result<(Self, Recovery<S>), SpoolError> {
+        let files = StateDir::open(dir)?;
+        let lock = files::lock(dir)?;
+        let Birth { id, secret, .. } = files::birth(&files)?;
+        let (checkpoint, state) = match files::read_checkpoint(&files)? {
+            Some(Checkpoint { lanes, state }) => (lanes, Some(state)),
+            None => (BTreeMap::new(), None),
+        };
+        let mut notes = Vec::new();
+        let mut writers = Vec::new();
+        for lane in Lane::ALL {
+            let upto = checkpoint.get(&lane).copied().unwrap_or(0);
+            writers.push(Writer::open(dir, lane, upto, |note| notes.push(note.into()))?);
+        }
+        let Ok(writers) = <[Writer; Lane::ALL.len()]>::try_from(writers) else {
+            unreachable!("one per lane")
+        };
+        let shared = Arc::new(Shared {
+            id,
+            ids: Ids::new(secret.0),
+            logs: writers.each_ref().map(|writer| writer.log.clone()),
+            acknowledged: Notify::new(),
+            changed: watch::channel(0).0,
+            counters: Counters::default(),
+        });
+        let (commands, queue) = mpsc::channel(QUEUE);
+        Committer { shared: shared.clone(), writers, files, checkpoint, context, clock, lock }.start(queue);
+        Ok((Self { commands, shared }, Recovery { state, notes }))
+    }
+
+    /// The spool's birth id.
+    pub fn id(&self) -> EventId {
+        self.shared.id
+    }
+
+    /// Names under the spool's secret.
+    pub fn ids(&self) -> Ids {
+        self.shared.ids
+    }
+
+    /// What the spool has done.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
+    }
+
+    /// Hands over a commit, waiting while the committer is behind.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`]
+    pub async fn commit(&self, commit: Commit) -> Result<(), SpoolError> {
+        self.send(Command::Commit(commit)).await
+    }
+
+    /// Keeps `state` as of all commits handed over before: notes from before are not given back any more, and
+    /// segments that hold them may be freed.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`]
+    pub async fn checkpoint(&self, state: Box<serde_json::value::RawValue>) -> Result<(), SpoolError> {
+        self.send(Command::Checkpoint(state)).await
+    }
+
+    /// Commits what was handed over, writes the cursors, and lets go of the spool.
+    ///
+    /// # Errors
+    /// [`SpoolError::Closed`] if it was closed already.
+    pub async fn close(&self) -> Result<(), SpoolError> {
+        let (done, closed) = oneshot::channel();
+        self.send(Command::Close(done)).await?;
+        closed.await.map_err(|_| SpoolError::Closed)
+    }
+
+    /// The position up to which everything in `lane` is acknowledged; 0 at first.
+    pub fn cursor(&self, lane: Lane) -> u64 {
+        self.log(lane).cursor.load(Ordering::Acquire)
+    }
+
+    /// Reads on from position `from` in `lane`, as far as records may be sent at `now`, some hundred records at
+    /// most. Never fails: what cannot be read back becomes a gap and is skipped. Meant for one reader: a position
+    /// other than the last chunk's end costs reading its segment from the start.
+    pub async fn read(&self, lane: Lane, from: u64, now: Timestamp) -> Chunk {
+        let log = self.log(lane).clone();
+        let read = tokio::task::spawn_blocking(move || log.read(from, now)).await;
+        let Ok((chunk, found)) = read else {
+            tracing::error!(lane = lane.name(), "reading panicked");
+            return Chunk { next_pos: from, ..Chunk::default() };
+        };
+        for (first_pos, error) in found.damaged {
+            tracing::error!(lane = lane.name(), segment = first_pos, %error, "damaged");
+            self.report(Command::Damaged { lane, first_pos });
+        }
+        if !found.losses.is_empty() {
+            self.report(Command::Lost(found.losses));
+        }
+        chunk
+    }
+
+    /// The platform has everything in `lane` up to position `upto`. Durable within 200 ms or so.
+    pub fn acknowledge(&self, lane: Lane, upto: u64) {
+        self.log(lane).cursor.fetch_max(upto, Ordering::AcqRel);
+        self.shared.acknowledged.notify_one();
+    }
+
+    /// Changes whenever something was committed.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.shared.changed.subscribe()
+    }
+
+    /// Records that wait for acknowledgement, in all lanes, notes included.
+    pub fn backlog(&self) -> u64 {
+        self.shared.backlog()
+    }
+
+    fn log(&self, lane: Lane) -> &Arc<Log> {
+        &self.shared.logs[lane as usize]
+    }
+
+    /// Tells the committer, without waiting for it: it may be waiting for room that only acknowledgements make.
+    fn report(&self, finding: Command) {
+        let commands = self.commands.clone();
+        // A closed spool has no use for it.
+        tokio::spawn(async move { drop(commands.send(finding).await) });
+    }
+
+    async fn send(&self, command: Command) -> Result<(), SpoolError> {
+        self.commands.send(command).await.map_err(|_| SpoolError::Closed)
+    }
+}
+
+impl Shared {
+    fn backlog(&self) -> u64 {
+        let waiting = |log: &Arc<Log>| {
+            log.durable.load(Ordering::Acquire).saturating_sub(1 + log.cursor.load(Ordering::Acquire))
+        };
+        self.logs.iter().map(waiting).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,66 @@
+//! The spool's own files: lock, birth, checkpoint.
+
+use super::{Lane, SpoolError};
+use crate::state::{StateDir, StateError};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use std::{collections::BTreeMap, fs::File, io, path::Path};
+use vitrine_protocol::event::EventId;
+
+pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
+
+/// What a spool is born with.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Birth {
+    v: u8,
+    pub(super) id: EventId,
+    pub(super) secret: EventId,
+}
+
+/// State as of a position in each lane.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Checkpoint<S> {
+    pub(super) lanes: BTreeMap<Lane, u64>,
+    pub(super) state: S,
+}
+
+/// Makes sure that no other process has the spool, for as long as the file lives.
+pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
+    let path = dir.join("lock");
+    let file = File::create(&path).map_err(|e| SpoolError::io(&path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::Locked(dir.to_owned())),
+        Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(&path, e)),
+    }
+}
+
+/// A new spool's id is drawn; one that lost its id is not the same spool any more.
+pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
+    match files.read::<Birth>("spool") {
+        Ok(Some(birth)) => return Ok(birth),
+        Ok(None) if Lane::ALL.iter().all(|lane| !files.path().join(lane.name()).exists()) => {}
+        Ok(None) | Err(StateError::Corrupt { .. }) => {
+            return Err(SpoolError::Unrecoverable(files.path().join("spool")));
+        }
+        Err(e) => return Err(e.into()),
+    }
+    let (mut id, mut secret) = ([0; 16], [0; 16]);
+    let drawn = getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret));
+    drawn.map_err(|e| SpoolError::io(files.path(), io::Error::other(e)))?;
+    let birth = Birth { v: 1, id: EventId(id), secret: EventId(secret) };
+    files.write("spool", &birth)?;
+    Ok(birth)
+}
+
+pub(super) fn read_checkpoint<S: DeserializeOwned>(
+    files: &StateDir,
+) -> Result<Option<Checkpoint<S>>, SpoolError> {
+    match files.read(CHECKPOINT_FILE) {
+        Ok(checkpoint) => Ok(checkpoint),
+        Err(e @ StateError::Corrupt { .. }) => {
+            tracing::error!("{e}; shelf levels are taken anew from the next readings");
+            Ok(None)
+        }
+        Err(e) => Err(e.into()),
+    }
+}

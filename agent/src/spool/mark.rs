@@ -1,0 +1,77 @@
+//! Records, the numbers they get, and what is missing between two points of a lane.
+
+use super::Lane;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use vitrine_protocol::topic::Stream;
+
+/// The content of a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum RecordBody {
+    Event { stream: Stream, seq: u64, json: Box<str> },
+    Note(Box<[u8]>),
+}
+
+impl RecordBody {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Event { json, .. } => json.as_bytes(),
+            Self::Note(bytes) => bytes,
+        }
+    }
+}
+
+/// A point in a lane: the next position, and the next sequence number of each stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mark {
+    pub(super) pos: u64,
+    /// A stream that is not here has had no event.
+    pub(super) seqs: BTreeMap<Stream, u64>,
+    /// Whether every number below was given to an event, or some were skipped for safety.
+    pub(super) exact: bool,
+}
+
+impl Default for Mark {
+    fn default() -> Self {
+        Self { pos: 1, seqs: BTreeMap::new(), exact: true }
+    }
+}
+
+impl Mark {
+    pub(super) fn seq(&self, stream: Stream) -> u64 {
+        self.seqs.get(&stream).copied().unwrap_or(1)
+    }
+
+    pub(super) fn advance(&mut self, body: &RecordBody) {
+        self.pos += 1;
+        if let RecordBody::Event { stream, seq, .. } = body {
+            self.seqs.insert(*stream, seq + 1);
+        }
+    }
+
+    /// Skips `n` positions, any of which may have been an event of any stream of the lane.
+    pub(super) fn skip(&mut self, lane: Lane, n: u64) {
+        self.pos += n;
+        for &stream in Stream::ALL.iter().filter(|&&stream| Lane::of(stream) == lane) {
+            *self.seqs.entry(stream).or_insert(1) += n;
+        }
+    }
+
+    /// What is missing between `earlier` and this mark.
+    pub(super) fn losses_since(&self, earlier: &Self) -> Vec<Loss> {
+        let loss = |(&stream, &next): (&Stream, &u64)| {
+            let first_seq = earlier.seq(stream);
+            (first_seq < next).then(|| Loss { stream, first_seq, last_seq: next - 1, exact: self.exact })
+        };
+        self.seqs.iter().filter_map(loss).collect()
+    }
+}
+
+/// Sequence numbers that will not come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Loss {
+    pub(super) stream: Stream,
+    pub(super) first_seq: u64,
+    pub(super) last_seq: u64,
+    pub(super) exact: bool,
+}
