@@ -1,0 +1,9 @@
+//! The binary `vitrine`: flags, logging, exit code. The work is in the library.
+
+use clap::Parser;
+use std::process::ExitCode;
+use vitrine_agent::cli::Cli;
+
+fn main() -> ExitCode {
+    vitrine_agent::cli::run(Cli::parse())
+}

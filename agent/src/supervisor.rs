@@ -1,0 +1,278 @@
+//! Starts the parts, watches them, and stops them in order.
+//!
+//! Going down follows the line: capture stops, its channels close, the line ends what is open and makes all durable, the
+//! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
+
+use crate::{
+    capture::{Ingest, Radio, RadioCounters, ble},
+    clock::Clock,
+    config::{self, Config},
+    line::{Line, LineCounters, LineError},
+    local,
+    plan::Plan,
+    spool::Spool,
+    uplink,
+};
+use std::{io, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+    time::{Instant, sleep, timeout_at},
+};
+
+/// From the request to go down until the process may end.
+pub const GRACE: Duration = Duration::from_secs(10);
+/// Of this, what requests in hand and radios have to end.
+const SOURCES_GRACE: Duration = Duration::from_secs(3);
+/// And what is kept for closing the spool.
+const CLOSING: Duration = Duration::from_secs(2);
+/// Frames that wait for the line; more are dropped and counted.
+const RADIO_QUEUE: usize = 4096;
+/// Requests that wait for the line; more are told to come again.
+const INGEST_QUEUE: usize = 64;
+/// How long to wait before a radio that failed is started again.
+const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// Why the agent could not be started, or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// The line failed.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// The listener's address cannot be used.
+    #[error(
+        "cannot listen on {address}: {error}; is another vitrine running? Set `listen` under [http] in gateway.toml"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What was said.
+        error: io::Error,
+    },
+    /// The file with the broker's password cannot be read.
+    #[error("{path}: {error}; `password_file` in gateway.toml names it")]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
+        error: io::Error,
+    },
+    /// A task ended that should not.
+    #[error("a part of the agent panicked: this is a bug")]
+    Panicked,
+}
+
+/// What an agent is made of.
+#[derive(Clone)]
+pub struct Setup {
+    /// The tagging plan.
+    pub plan: Arc<Plan>,
+    /// Where the spool and state are kept.
+    pub state_dir: PathBuf,
+    /// The broker, and who publishes.
+    pub uplink: uplink::Config,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// A running agent without sources: whoever has its channels is one.
+pub struct Agent {
+    radio: Radio,
+    ingest: mpsc::Sender<Ingest>,
+    spool: Spool,
+    counters: LineCounters,
+    uplink_stats: Arc<uplink::Stats>,
+    line: JoinHandle<Result<(), LineError>>,
+    uplink: JoinHandle<()>,
+    stop_line: oneshot::Sender<()>,
+    leave: oneshot::Sender<Duration>,
+}
+
+impl Agent {
+    /// Opens what is kept and starts the line and the uplink.
+    ///
+    /// # Errors
+    /// [`LineError`] if the state cannot be opened.
+    pub fn start(setup: Setup) -> Result<Self, LineError> {
+        let Setup { plan, state_dir, uplink, clock } = setup;
+        let line = Line::open(plan, &state_dir, clock.clone())?;
+        let (radio, heard) = Radio::channel(RADIO_QUEUE);
+        let (ingest, requests) = mpsc::channel(INGEST_QUEUE);
+        let (stop_line, line_stops) = oneshot::channel::<()>();
+        let (leave, leaving) = oneshot::channel();
+        let leaving = async { leaving.await.unwrap_or(Duration::ZERO) };
+        let uplink_stats = Arc::<uplink::Stats>::default();
+        let (spool, counters) = (line.spool().clone(), line.counters().clone());
+        let uplink = uplink::run(uplink, spool.clone(), clock, uplink_stats.clone(), leaving);
+        Ok(Self {
+            radio,
+            ingest,
+            spool,
+            counters,
+            uplink_stats,
+            line: tokio::spawn(line.run(heard, requests, async { drop(line_stops.await) })),
+            uplink: tokio::spawn(uplink),
+            stop_line,
+            leave,
+        })
+    }
+
+    /// Where radios send what they hear.
+    pub fn radio(&self) -> &Radio {
+        &self.radio
+    }
+
+    /// Where devices' inputs go.
+    pub fn ingest(&self) -> &mpsc::Sender<Ingest> {
+        &self.ingest
+    }
+
+    /// Whether the line has taken everything that was sent to it.
+    pub fn is_idle(&self) -> bool {
+        self.radio.is_idle() && self.ingest.capacity() == self.ingest.max_capacity()
+    }
+
+    /// The spool.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// The pipeline's counters.
+    pub fn counters(&self) -> &LineCounters {
+        &self.counters
+    }
+
+    /// What became of advertisements before the pipeline.
+    pub fn radio_counters(&self) -> &Arc<RadioCounters> {
+        self.radio.counters()
+    }
+
+    /// The uplink's counters.
+    pub fn uplink_stats(&self) -> &Arc<uplink::Stats> {
+        &self.uplink_stats
+    }
+
+    /// Resolves when the line has stopped by itself, which it never does in good order.
+    pub async fn failed(&mut self) -> AgentError {
+        match (&mut self.line).await {
+            Ok(Err(error)) => error.into(),
+            Ok(Ok(())) | Err(_) => AgentError::Panicked,
+        }
+    }
+
+    /// Stops in order, soon after `deadline` at the latest. What is in the channels is taken, what comes later is not.
+    ///
+    /// # Errors
+    /// [`AgentError`] if the line failed.
+    pub async fn stop(self, deadline: Instant) -> Result<(), AgentError> {
+        let Self { spool, line, uplink, stop_line, leave, .. } = self;
+        // It may have ended already.
+        stop_line.send(()).ok();
+        let line = timeout_at(deadline, line).await;
+        // The uplink may have ended already.
+        leave.send(deadline.saturating_duration_since(Instant::now())).ok();
+        if timeout_at(deadline + CLOSING / 2, uplink).await.is_err() {
+            tracing::warn!("the uplink did not end in time");
+        }
+        let closed = timeout_at(deadline + CLOSING, spool.close()).await;
+        match line {
+            Ok(Ok(Ok(()))) if matches!(closed, Ok(Ok(()))) => Ok(()),
+            Ok(Ok(Err(error))) => Err(error.into()),
+            Ok(Err(_)) => Err(AgentError::Panicked),
+            Ok(Ok(Ok(()))) | Err(_) => {
+                tracing::error!(
+                    "not everything could be written in time; producers were not answered for it"
+                );
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Runs the agent that `config` and `plan` describe until `shutdown` resolves, and then goes down within [`GRACE`].
+///
+/// # Errors
+/// [`AgentError`]
+pub async fn run(
+    config: Config,
+    plan: Arc<Plan>,
+    clock: Clock,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), AgentError> {
+    let address = config.listen;
+    let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
+    let uplink = uplink_config(&config, &plan)?;
+    let (state_dir, radios) = (config.state_dir, config.radios);
+    let setup = Setup { plan: plan.clone(), state_dir, uplink, clock: clock.clone() };
+    let mut agent = Agent::start(setup)?;
+    tracing::info!(%address, plan = %plan.version, "vitrine {} is running", env!("CARGO_PKG_VERSION"));
+
+    let (stop, stopping) = watch::channel(false);
+    let http = local::run(listener, plan, agent.ingest.clone(), clock.clone(), stopped(stopping.clone()));
+    let http = tokio::spawn(http);
+    let radios = tokio::spawn(run_radios(radios, agent.radio.clone(), clock, stopping));
+
+    let mut shutdown = pin!(shutdown);
+    let result = tokio::select! {
+        () = &mut shutdown => Ok(()),
+        error = agent.failed() => Err(error),
+    };
+    let deadline = Instant::now() + GRACE - CLOSING;
+    stop.send_replace(true);
+    result?;
+    tracing::info!("going down");
+    let sources_end = Instant::now() + SOURCES_GRACE;
+    let http_ended = timeout_at(sources_end, http).await.is_ok();
+    let radios_ended = timeout_at(sources_end, radios).await.is_ok();
+    if !(http_ended && radios_ended) {
+        tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
+    }
+    let spool = agent.spool.clone();
+    agent.stop(deadline).await?;
+    tracing::info!(waiting_records = spool.backlog(), "down");
+    Ok(())
+}
+
+fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentError> {
+    let config::Uplink { host, port, credentials } = config.uplink.clone();
+    let credentials = credentials.map(|(user, path)| match std::fs::read_to_string(&path) {
+        Ok(password) => Ok((user, password.trim_end_matches(['\r', '\n']).to_owned())),
+        Err(error) => Err(AgentError::Password { path, error }),
+    });
+    Ok(uplink::Config {
+        gateway: config.gateway,
+        plan: plan.version,
+        host,
+        port,
+        credentials: credentials.transpose()?,
+    })
+}
+
+/// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.
+async fn run_radios(radios: Vec<config::Radio>, radio: Radio, clock: Clock, stopping: watch::Receiver<bool>) {
+    let adapters: Vec<_> = radios
+        .into_iter()
+        .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
+        .collect();
+    if adapters.is_empty() {
+        return;
+    }
+    loop {
+        match ble::run(&adapters, radio.clone(), clock.clone(), stopped(stopping.clone())).await {
+            Ok(()) => return,
+            Err(error) => {
+                tracing::error!(%error, "no radio; trying again in {} s", RADIO_AGAIN_AFTER.as_secs());
+            }
+        }
+        tokio::select! {
+            () = sleep(RADIO_AGAIN_AFTER) => {}
+            () = stopped(stopping.clone()) => return,
+        }
+    }
+}
+
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    // A sender that is gone stops as well.
+    stopping.wait_for(|stop| *stop).await.ok();
+}
