@@ -1,0 +1,22 @@
+//! What the end-to-end tests share: starting and stopping real parts on free ports.
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
+pub mod agent;
+pub mod bluez;
+pub mod bus;
+pub mod gate;
+pub mod http;
+pub mod mosquitto;
+pub mod mqtt;
+pub mod store;
+pub mod subscriber;
+pub mod uplink;
+pub mod wait;
+
+use std::process::{Child, Command};
+
+/// Sends SIGTERM. The shell has `kill` built in; a program of that name is not on every machine.
+fn terminate(process: &mut Child) {
+    let kill = format!("kill -TERM {}", process.id());
+    assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+}
