@@ -204,8 +204,8 @@ impl Line {
         Ok(())
     }
 
-    /// Writes the running window's counts, if they changed; `false` if they cannot be written. Only when all that was handed over is durable, so that a
-    /// window is not forgotten before its release is safe.
+    /// Writes the running window's counts, if they changed; `false` if they cannot be written. Only when all that was
+    /// handed over is durable, so that a window is not forgotten before its release is safe.
     async fn keep(&mut self) -> Result<bool, LineError> {
         let Some(kept) = self.heart.kept_window() else { return Ok(true) };
         let (reply, durable) = oneshot::channel();
@@ -214,11 +214,12 @@ impl Line {
         durable.await.map_err(|_| SpoolError::Closed)?;
         let state = self.state.clone();
         let written = tokio::task::spawn_blocking(move || state.write(TALLIES, &kept)).await;
-        if let Ok(Err(error)) = &written {
-            tracing::error!(%error, "the running window's counts cannot be kept");
-            self.heart.window_not_kept();
+        if let Ok(Ok(())) = written {
+            return Ok(true);
         }
-        Ok(matches!(written, Ok(Ok(()))))
+        tracing::error!(?written, "the running window's counts cannot be kept");
+        self.heart.window_not_kept();
+        Ok(false)
     }
 
     /// Makes all notes so far superfluous. One of them may say that the window is released, which its kept counts must

@@ -153,11 +153,14 @@ impl Agent {
         &self.uplink_stats
     }
 
-    /// Resolves when the line has stopped by itself, which it never does in good order.
+    /// Resolves when the line or the uplink has stopped by itself, which they never do in good order.
     pub async fn failed(&mut self) -> AgentError {
-        match (&mut self.line).await {
-            Ok(Err(error)) => error.into(),
-            Ok(Ok(())) | Err(_) => AgentError::Panicked,
+        tokio::select! {
+            line = &mut self.line => match line {
+                Ok(Err(error)) => error.into(),
+                Ok(Ok(())) | Err(_) => AgentError::Panicked,
+            },
+            _ = &mut self.uplink => AgentError::Panicked,
         }
     }
 
@@ -210,13 +213,15 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let http = local::run(listener, plan, agent.ingest.clone(), clock.clone(), stopped(stopping.clone()));
-    let http = tokio::spawn(http);
+    let mut http = tokio::spawn(http);
     let radios = tokio::spawn(run_radios(radios, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
     let result = tokio::select! {
         () = &mut shutdown => Ok(()),
         error = agent.failed() => Err(error),
+        // It runs until it is told to stop.
+        _ = &mut http => Err(AgentError::Panicked),
     };
     let deadline = Instant::now() + GRACE - CLOSING;
     stop.send_replace(true);
