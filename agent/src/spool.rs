@@ -110,9 +110,9 @@ const QUEUE: usize = 256;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Lane {
-    /// carriers flows traces coverage gaps: sent at once, before all others.
+    /// carriers flows traces coverage queues visits identified audit gaps: sent at once, before all others.
     Critical,
-    /// stock: facts about things, sent at once.
+    /// stock devices: facts about things, sent at once.
     Facts,
     /// shelf kiosk door till: readable up to the last closed slot.
     Slots,
@@ -125,10 +125,16 @@ impl Lane {
     /// The lane of a stream.
     pub const fn of(stream: Stream) -> Self {
         match stream {
-            Stream::Carriers | Stream::Flows | Stream::Traces | Stream::Coverage | Stream::Gaps => {
-                Self::Critical
-            }
-            Stream::Stock => Self::Facts,
+            Stream::Carriers
+            | Stream::Flows
+            | Stream::Traces
+            | Stream::Coverage
+            | Stream::Queues
+            | Stream::Visits
+            | Stream::Identified
+            | Stream::Audit
+            | Stream::Gaps => Self::Critical,
+            Stream::Stock | Stream::Devices => Self::Facts,
             Stream::Shelf | Stream::Kiosk | Stream::Door | Stream::Till => Self::Slots,
         }
     }

@@ -53,8 +53,18 @@ streams! {
     Door = 8 "door",
     /// Transactions counted at a till.
     Till = 9 "till",
-    /// Facts about stock: empty facings and their refilling.
+    /// Facts about stock: levels, empty facings, their refilling, what lies in the wrong place.
     Stock = 10 "stock",
+    /// Per slot and queue: length, wait and crowding, in bands.
+    Queues = 11 "queues",
+    /// Coarsened records of single visits, under a random id; of the profile `pseudonymous` alone.
+    Visits = 12 "visits",
+    /// What a person agreed to tell under a pseudonym, sealed to the platform; of the profile `identified` alone.
+    Identified = 13 "identified",
+    /// What was released and decided: a chain of hashes.
+    Audit = 14 "audit",
+    /// Facts about devices: batteries, silence, suspected copies, radios.
+    Devices = 15 "devices",
 }
 
 impl Stream {

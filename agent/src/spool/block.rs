@@ -196,7 +196,7 @@ mod tests {
 
     fn entries() -> impl Strategy<Value = Vec<Entry>> {
         let body = prop_oneof![
-            (1..=10u8, 1..1u64 << 53, "[ -~]{0,300}").prop_map(|(code, seq, json)| RecordBody::Event {
+            (1..=15u8, 1..1u64 << 53, "[ -~]{0,300}").prop_map(|(code, seq, json)| RecordBody::Event {
                 stream: Stream::from_code(code).unwrap(),
                 seq,
                 json: json.into(),
