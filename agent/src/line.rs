@@ -266,7 +266,7 @@ fn draft(release: Release) -> Option<Draft> {
         json.map_err(|error| tracing::error!(%error, kind, "cannot be serialised: this is a bug")).ok()?;
     Some(match release {
         Release::Event { event, hold_until } => {
-            Draft::Event { stream: event.body.stream(), hold_until, json: json.into() }
+            Draft::Event { stream: event.body.stream()?, hold_until, json: json.into() }
         }
         Release::Note(note) => Draft::Note { lane: note.lane(), bytes: json.into_bytes().into() },
         Release::Window(note) => Draft::Note { lane: note.lane(), bytes: json.into_bytes().into() },

@@ -209,7 +209,8 @@ impl Privacy {
             self.releases.push_back(Release::Window(WindowNote::DoorIn { window, total }));
         }
         let slot_ms = i64::from(self.plan.privacy.slot_s) * 1000;
-        let (time, hold_until) = match Timing::of(body.stream()) {
+        let Some(stream) = body.stream() else { return };
+        let (time, hold_until) = match Timing::of(stream) {
             Timing::AtOnce => (at.utc, None),
             // The end of the slot of now, not of the event: when it is sent must not tell more than its time does.
             Timing::SlotEnd => (at.utc.floor_to(slot_ms), Some(now.utc.floor_to(slot_ms).plus_ms(slot_ms))),

@@ -1,26 +1,44 @@
-//! The wrapper of a batch: one MQTT message.
+//! The wrapper of a batch, the status, and the platform's acknowledgement: one MQTT message each.
 //!
 //! A batch holds events of one stream with contiguous sequence numbers: the number of an event is `first_seq`
 //! plus its index. Batches may be repeated, and cut differently when they are repeated; a reader drops
 //! duplicates by (`spool_id`, `stream`, number).
+//!
+//! # Versions
+//! `v` is the version of the message's form, `event_v` that of the events in it. Both come before what they speak of.
+//! A reader takes every version from the oldest to the newest that it knows, and names any other in its error.
 
 use crate::{
     Id,
-    event::{Event, EventId},
+    event::{self, Event, EventId},
     time::Timestamp,
     topic::{Gateway, Stream},
 };
 use alloc::vec::Vec;
-use serde::{Deserialize, Serialize};
+use core::ops::RangeInclusive;
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
 
-/// The version of the envelope that is written.
+/// The version of the messages that is written.
 pub const VERSION: u8 = 1;
+/// The oldest version of the messages that is read.
+pub const VERSION_MIN: u8 = 1;
+/// The largest sequence number, 2^53 - 1: larger ones would not be exact everywhere that reads JSON.
+pub const SEQ_MAX: u64 = (1 << 53) - 1;
+/// The most events in a batch.
+pub const EVENTS_MAX: usize = 128;
 
 /// A batch of events. `E` is [`Event`] for a reader; a writer may have the events serialised already.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope<E = Event> {
-    /// [`VERSION`].
+    /// The version of the envelope.
+    #[serde(deserialize_with = "read_version")]
+    #[cfg_attr(feature = "schema", schemars(range(min = VERSION_MIN, max = VERSION)))]
     pub v: u8,
+    /// The version of the events; left out for 0, the draft.
+    #[serde(default, skip_serializing_if = "is_draft", deserialize_with = "read_event_version")]
+    #[cfg_attr(feature = "schema", schemars(range(min = event::VERSION_MIN, max = event::VERSION)))]
+    pub event_v: u8,
     /// Who sends it.
     #[serde(flatten)]
     pub from: Gateway,
@@ -29,8 +47,10 @@ pub struct Envelope<E = Event> {
     /// The birth id of the gateway's spool: sequence numbers start anew under another one.
     pub spool_id: EventId,
     /// The first event's sequence number, from 1, below 2^53.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = SEQ_MAX)))]
     pub first_seq: u64,
-    /// How many events.
+    /// How many events: 1 to 128.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = EVENTS_MAX)))]
     pub count: u32,
     /// When the batch was sent.
     pub sent_at: Timestamp,
@@ -40,14 +60,18 @@ pub struct Envelope<E = Event> {
     pub plan: Id,
     /// The store-day of the events, in the plan's time zone.
     pub business_date: jiff::civil::Date,
-    /// The events.
+    /// The events, in the order of their numbers.
+    #[cfg_attr(feature = "schema", schemars(length(min = 1, max = EVENTS_MAX)))]
     pub events: Vec<E>,
 }
 
 /// What the retained message on the status topic says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Status {
-    /// [`VERSION`].
+    /// The version of the status.
+    #[serde(deserialize_with = "read_version")]
+    #[cfg_attr(feature = "schema", schemars(range(min = VERSION_MIN, max = VERSION)))]
     pub v: u8,
     /// Who.
     #[serde(flatten)]
@@ -68,6 +92,7 @@ pub struct Status {
 
 /// See [`Status::state`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Connected.
@@ -78,17 +103,56 @@ pub enum State {
     Lost,
 }
 
+/// How far the platform has got with a stream: it will never need this or an earlier number again. A draft: no agent
+/// listens yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub struct Ack {
+    /// The version of the acknowledgement.
+    #[serde(deserialize_with = "read_version")]
+    #[cfg_attr(feature = "schema", schemars(range(min = VERSION_MIN, max = VERSION)))]
+    pub v: u8,
+    /// The birth id of the gateway's spool.
+    pub spool_id: EventId,
+    /// The number up to which everything is committed.
+    #[cfg_attr(feature = "schema", schemars(range(min = 1, max = SEQ_MAX)))]
+    pub seq: u64,
+}
+
+fn is_draft(event_v: &u8) -> bool {
+    *event_v == 0
+}
+
+fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    known("message", VERSION_MIN..=VERSION, u8::deserialize(deserializer)?)
+}
+
+fn read_event_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    known("event", event::VERSION_MIN..=event::VERSION, u8::deserialize(deserializer)?)
+}
+
+fn known<E: Error>(what: &str, read: RangeInclusive<u8>, version: u8) -> Result<u8, E> {
+    if read.contains(&version) {
+        return Ok(version);
+    }
+    let (min, max) = read.into_inner();
+    Err(E::custom(format_args!(
+        "{what} version {version} is not known here: {min} to {max} are; update the reader"
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use serde_json::value::RawValue;
-    use std::boxed::Box;
+    use std::{boxed::Box, string::ToString};
 
     #[test]
     fn an_envelope_is_as_documented() {
         let id = |text| Id::new(text).unwrap();
         let envelope = Envelope {
             v: VERSION,
+            event_v: event::VERSION,
             from: Gateway { tenant: id("acme"), store: id("s1"), gateway: id("gw-1") },
             stream: Stream::Stock,
             spool_id: EventId([7; 16]),
@@ -104,5 +168,28 @@ mod tests {
         };
         expect_test::expect![[r#"{"v":1,"tenant":"acme","store":"s1","gateway":"gw-1","stream":"stock","spool_id":"07070707070707070707070707070707","first_seq":41,"count":2,"sent_at":"1970-01-01T00:00:00.000Z","replayed":false,"plan":"7","business_date":"2026-03-04","events":[{"a":1},{"b":2}]}"#]]
             .assert_eq(&serde_json::to_string(&envelope).unwrap());
+    }
+
+    const BATCH: &str = r#"{"v":1,"tenant":"acme","store":"s1","gateway":"gw-1","stream":"stock","spool_id":"07070707070707070707070707070707","first_seq":1,"count":1,"sent_at":"1970-01-01T00:00:00.000Z","replayed":false,"plan":"7","business_date":"2026-03-04","events":[{"id":"00000000000000000000000000000000","time":"1970-01-01T00:00:00.000Z","clock":"synced","type":"dance","steps":[1]}]}"#;
+
+    fn read(json: &str) -> Result<Envelope, std::string::String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn an_unknown_type_leaves_the_envelope_readable_and_is_never_written() {
+        let envelope = read(BATCH).unwrap();
+        assert_eq!(envelope.events[0].body, event::Body::Unknown);
+        assert_eq!(envelope.events[0].body.stream(), None);
+        assert!(serde_json::to_string(&envelope).is_err());
+    }
+
+    #[test]
+    fn other_versions_are_named() {
+        let of_message = read(&BATCH.replace(r#""v":1"#, r#""v":9,"shape":{}"#)).unwrap_err();
+        assert!(of_message.starts_with("message version 9 is not known here: 1 to 1 are"), "{of_message}");
+        let of_events = read(&BATCH.replace(r#""v":1"#, r#""v":1,"event_v":7"#)).unwrap_err();
+        assert!(of_events.starts_with("event version 7 is not known here: 0 to 0 are"), "{of_events}");
+        assert!(read(&BATCH.replace(r#""v":1"#, r#""v":1,"event_v":0"#)).is_ok());
     }
 }

@@ -23,6 +23,8 @@ pub mod envelope;
 pub mod event;
 pub mod frame;
 pub mod id;
+#[cfg(feature = "schema")]
+mod schema;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;

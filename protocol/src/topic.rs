@@ -3,6 +3,7 @@
 //! ```text
 //! vitrine/v1/{tenant}/{store}/{gateway}/evt/{stream}   batches of events
 //! vitrine/v1/{tenant}/{store}/{gateway}/status         retained birth and last will
+//! vitrine/v1/{tenant}/{store}/{gateway}/ack/{stream}   how far the platform has got; a draft
 //! ```
 
 use crate::Id;
@@ -14,6 +15,7 @@ macro_rules! streams {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
         #[cfg_attr(feature = "alloc", serde(rename_all = "snake_case"))]
+        #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
         #[repr(u8)]
         pub enum Stream { $($(#[$doc])* $variant = $code),* }
 
@@ -83,6 +85,7 @@ impl fmt::Display for Stream {
 /// A gateway, by its full name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "alloc", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Gateway {
     /// The retailer.
     pub tenant: Id,
@@ -102,11 +105,17 @@ impl Gateway {
     pub fn status(&self) -> impl fmt::Display {
         Topic { gateway: *self, leaf: Leaf::Status }
     }
+
+    /// Where the platform says how far it has got with `stream`.
+    pub fn ack(&self, stream: Stream) -> impl fmt::Display {
+        Topic { gateway: *self, leaf: Leaf::Ack(stream) }
+    }
 }
 
 enum Leaf {
     Events(Stream),
     Status,
+    Ack(Stream),
 }
 
 struct Topic {
@@ -121,6 +130,7 @@ impl fmt::Display for Topic {
         match self.leaf {
             Leaf::Events(stream) => write!(f, "evt/{stream}"),
             Leaf::Status => f.write_str("status"),
+            Leaf::Ack(stream) => write!(f, "ack/{stream}"),
         }
     }
 }
@@ -136,6 +146,7 @@ mod tests {
         let gateway = Gateway { tenant: id("acme"), store: id("s1"), gateway: id("gw-1") };
         assert_eq!(gateway.events(Stream::Traces).to_string(), "vitrine/v1/acme/s1/gw-1/evt/traces");
         assert_eq!(gateway.status().to_string(), "vitrine/v1/acme/s1/gw-1/status");
+        assert_eq!(gateway.ack(Stream::Till).to_string(), "vitrine/v1/acme/s1/gw-1/ack/till");
     }
 
     #[test]

@@ -42,7 +42,8 @@ pub(super) fn release(plan: &Plan, ids: Ids, tallies: &Tallies) -> Vec<(EventId,
                 .collect();
             let (path, dwell) = (path.clone(), median_band(tally));
             let rung = Rung::DepartmentPath;
-            events.push((id(ids, window, &name), Body::Trace(Trace { window, rung, path, n, dwell, k })));
+            let trace = Trace { window, rung, path, n, dwell, reached_checkout: None, k };
+            events.push((id(ids, window, &name), Body::Trace(trace)));
         }
     }
     let k = plan.privacy.k;

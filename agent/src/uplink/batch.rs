@@ -8,14 +8,11 @@ use crate::spool::{Context, Record};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 use vitrine_protocol::{
-    envelope::{Envelope, VERSION},
-    event::EventId,
+    envelope::{EVENTS_MAX, Envelope, VERSION},
+    event::{self, EventId},
     time::Timestamp,
     topic::{Gateway, Stream},
 };
-
-/// Most events in a batch.
-const EVENTS_MAX: usize = 128;
 
 /// Upper bound of what an MQTT message has around its events: MQTT's header, the topic, the envelope, the commas.
 pub(super) const OVERHEAD_BYTES: usize = 1024;
@@ -145,6 +142,7 @@ impl Batch {
     ) -> serde_json::Result<Vec<u8>> {
         serde_json::to_vec(&Envelope::<&RawValue> {
             v: VERSION,
+            event_v: event::VERSION,
             from,
             stream: self.stream,
             spool_id,

@@ -30,13 +30,14 @@ fn gateway() -> Gateway {
 fn event(seq: u64, body: Body) -> Event {
     let mut id = [0; 16];
     id[..8].copy_from_slice(&seq.to_be_bytes());
-    id[8] = body.stream().code();
+    id[8] = body.stream().unwrap().code();
     Event { id: EventId(id), time: Timestamp::from_ms(0), clock: event::Clock::Synced, body }
 }
 
 fn batch(stream: Stream, first_seq: u64, bodies: Vec<Body>) -> Message {
     let envelope = Envelope {
         v: VERSION,
+        event_v: event::VERSION,
         from: gateway(),
         stream,
         spool_id: SPOOL,
