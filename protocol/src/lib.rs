@@ -24,7 +24,7 @@ pub mod event;
 pub mod frame;
 pub mod id;
 #[cfg(feature = "schema")]
-mod schema;
+pub mod schema;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;
