@@ -27,7 +27,7 @@ pub const SEQ_MAX: u64 = (1 << 53) - 1;
 /// The most events in a batch.
 pub const EVENTS_MAX: usize = 128;
 
-/// A batch of events. `E` is [`Event`] for a reader; a writer may have the events serialised already.
+/// A batch of events of one stream, with contiguous sequence numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope<E = Event> {
@@ -90,7 +90,7 @@ pub struct Status {
     pub clock: crate::event::Clock,
 }
 
-/// See [`Status::state`].
+/// How it stands with an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
