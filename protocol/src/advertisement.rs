@@ -41,7 +41,9 @@ pub enum Fault {
     Overrun,
     /// The frame needs more octets than its structure has.
     Short,
-    /// An octet that the format fixes has another value.
+    /// The frame has more octets than its format allows.
+    Long,
+    /// An octet has a value that the format does not allow there.
     Value,
 }
 
@@ -50,7 +52,8 @@ impl fmt::Display for Malformed {
         let what = match self.fault {
             Fault::Overrun => "a structure's length points past the end",
             Fault::Short => "the frame is cut short",
-            Fault::Value => "a fixed octet has another value",
+            Fault::Long => "the frame is longer than its format allows",
+            Fault::Value => "an octet has a value that the format does not allow",
         };
         write!(f, "{what} at offset {}", self.offset)
     }
