@@ -50,7 +50,7 @@ pub(super) fn read_identity(
 ) -> Option<Identity> {
     let mut table = table.table("layout", report)?;
     let id = table.required::<Id>("id", report);
-    let identifiers = table.required::<Vec<Identifier>>("identifiers", report);
+    let identifiers = table.required::<Identifiers>("identifiers", report);
     table.finish(report);
     let (id, identifiers) = (id?, identifiers?);
     let Some(number) = formats.iter().position(|(known, _)| known == id.get_ref()) else {
@@ -58,7 +58,7 @@ pub(super) fn read_identity(
         return None;
     };
     let lens: Vec<_> = formats[number].1.identifier_lens().collect();
-    let written = identifiers.get_ref();
+    let written = &identifiers.get_ref().0;
     let octets: Option<Vec<_>> = written.iter().zip(&lens).map(|(one, len)| one.octets(len)).collect();
     let Some(octets) = octets.filter(|_| written.len() == lens.len()) else {
         let lens = lens.iter().map(|len| match (len.start(), len.end()) {
@@ -93,6 +93,17 @@ impl Identifier {
                 (len.start() == len.end()).then(|| [&vec![0; padding], &octets[zeros..]].concat())
             }
         }
+    }
+}
+
+struct Identifiers(Vec<Identifier>);
+
+impl FromToml for Identifiers {
+    const EXPECTED: &'static str =
+        "a list of hexadecimal digits in quotes, or numbers, such as [\"2f23-4454\", 3]";
+
+    fn from_toml(value: &toml::de::DeValue<'_>) -> Option<Self> {
+        Vec::from_toml(value).map(Self)
     }
 }
 
@@ -163,7 +174,7 @@ layout = { id = 'acme', identifiers = ['00000102', 'ff'] }
             store.toml:20:1: a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
             store.toml:23:39: the identifiers of layout `acme` have 4, 1 to 2 octets: write hexadecimal digits in quotes, or numbers
             store.toml:24:1: a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
-            store.toml:27:39: `identifiers` must be a list in brackets
+            store.toml:27:39: `identifiers` must be a list of hexadecimal digits in quotes, or numbers, such as ["2f23-4454", 3]
             store.toml:28:1: a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
             store.toml:31:39: the identifiers of layout `acme` have 4, 1 to 2 octets: write hexadecimal digits in quotes, or numbers
             store.toml:36:1: another beacon transmits the same: give each its own numbers"#]].assert_eq(&parse(text).unwrap_err().to_string());
