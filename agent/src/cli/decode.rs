@@ -41,7 +41,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.input.as_str() {
         "-" => stream(lines::input(io::stdin()), out)?,
         text if names_a_file(text) => {
-            let input = lines::open(Path::new(text)).with_context(|| text.to_owned())?;
+            let input = lines::open(Path::new(text))
+                .with_context(|| format!("{text}: no file that can be read, and no hexadecimal digits"))?;
             stream(input, out)?;
         }
         text => stream(lines::input(io::Cursor::new(text.to_owned())), out)?,
