@@ -41,6 +41,8 @@ pub enum Fault {
     Overrun,
     /// The frame needs more octets than its structure has.
     Short,
+    /// The frame has more octets than are held.
+    Long,
     /// An octet that the format fixes has another value.
     Value,
 }
@@ -50,6 +52,7 @@ impl fmt::Display for Malformed {
         let what = match self.fault {
             Fault::Overrun => "a structure's length points past the end",
             Fault::Short => "the frame is cut short",
+            Fault::Long => "the frame is longer than can be held",
             Fault::Value => "a fixed octet has another value",
         };
         write!(f, "{what} at offset {}", self.offset)

@@ -4,9 +4,11 @@
 //! [`Frame::from_service_data`] read one payload, for receivers that hand over only that (BlueZ does).
 //! Payloads of no known format are passed over: they are not errors.
 
+pub mod bthome;
 mod eddystone;
 mod ibeacon;
 
+pub use bthome::BtHome;
 pub use eddystone::{EDDYSTONE_UUID16, EddystoneTlm, EddystoneUid};
 pub use ibeacon::{APPLE_COMPANY, IBeacon};
 
@@ -22,6 +24,10 @@ pub enum Frame {
     EddystoneUid(EddystoneUid),
     /// Eddystone-TLM, unencrypted.
     EddystoneTlm(EddystoneTlm),
+    /// BTHome, readable.
+    BtHome(BtHome),
+    /// BTHome, to be decrypted with the device's key.
+    BtHomeEncrypted(bthome::Encrypted),
 }
 
 impl Frame {
@@ -50,6 +56,9 @@ impl Frame {
     pub fn from_service_data(uuid: u16, data: &[u8]) -> Result<Option<Self>, Malformed> {
         match uuid {
             EDDYSTONE_UUID16 => eddystone::decode(data),
+            bthome::BTHOME_UUID16 => bthome::decode(data),
+            bthome::BTHOME_V1_UUID16 => Ok(bthome::decode_v1(data)),
+            bthome::BTHOME_V1_ENCRYPTED_UUID16 => Ok(bthome::decode_v1_encrypted(data)),
             _ => Ok(None),
         }
     }
@@ -60,6 +69,7 @@ impl Frame {
             Self::IBeacon(_) => "ibeacon",
             Self::EddystoneUid(_) => "eddystone-uid",
             Self::EddystoneTlm(_) => "eddystone-tlm",
+            Self::BtHome(_) | Self::BtHomeEncrypted(_) => "bthome",
         }
     }
 
@@ -114,7 +124,10 @@ mod tests {
         /// Inputs that reach the decoders: a valid structure header before arbitrary octets.
         #[test]
         fn any_payload_decodes_without_panic(data in proptest::collection::vec(0u8.., 0..40), cut in 0usize..4) {
-            for head in [&[0x4c, 0x00, 0x02, 0x15][..], &[0xaa, 0xfe, 0x00], &[0xaa, 0xfe, 0x20, 0x00]] {
+            for head in [
+                &[0x4c, 0x00, 0x02, 0x15][..], &[0xaa, 0xfe, 0x00], &[0xaa, 0xfe, 0x20, 0x00],
+                &[0xd2, 0xfc, 0x40], &[0xd2, 0xfc, 0x43], &[0x1c, 0x18], &[0x1e, 0x18],
+            ] {
                 let body: Vec<u8> = head[..head.len() - cut.min(head.len())].iter().chain(&data).copied().collect();
                 for ad_type in [MANUFACTURER_DATA, SERVICE_DATA_16] {
                     let mut bytes = std::vec![body.len() as u8 + 1, ad_type];
