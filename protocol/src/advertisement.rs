@@ -41,9 +41,9 @@ pub enum Fault {
     Overrun,
     /// The frame needs more octets than its structure has.
     Short,
-    /// The frame has more octets than are held.
+    /// The frame has more octets than its format allows.
     Long,
-    /// An octet that the format fixes has another value.
+    /// An octet has a value that the format does not allow there.
     Value,
 }
 
@@ -52,8 +52,8 @@ impl fmt::Display for Malformed {
         let what = match self.fault {
             Fault::Overrun => "a structure's length points past the end",
             Fault::Short => "the frame is cut short",
-            Fault::Long => "the frame is longer than can be held",
-            Fault::Value => "a fixed octet has another value",
+            Fault::Long => "the frame is longer than its format allows",
+            Fault::Value => "an octet has a value that the format does not allow",
         };
         write!(f, "{what} at offset {}", self.offset)
     }
