@@ -8,6 +8,8 @@ use core::fmt;
 
 /// AD type "Service Data - 16-bit UUID".
 pub const SERVICE_DATA_16: u8 = 0x16;
+/// AD type "Service Data - 128-bit UUID".
+pub const SERVICE_DATA_128: u8 = 0x21;
 /// AD type "Manufacturer Specific Data".
 pub const MANUFACTURER_DATA: u8 = 0xff;
 

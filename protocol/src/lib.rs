@@ -6,6 +6,7 @@
 //! | module | agreed between |
 //! |---|---|
 //! | [`advertisement`], [`frame`] | beacon and gateway: BLE advertisements |
+//! | [`layout`] | beacon and plan: formats that the plan describes |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
 #![no_std]
@@ -23,6 +24,7 @@ pub mod envelope;
 pub mod event;
 pub mod frame;
 pub mod id;
+pub mod layout;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;
