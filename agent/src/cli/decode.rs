@@ -1,12 +1,15 @@
 //! `vitrine decode`: lines in, one JSON object a line out, in constant memory. What a line may be is `line`'s, how a
-//! frame is printed `describe`'s.
+//! frame is printed `describe`'s, what decrypts it `keys`'.
 
+mod bthome;
 mod describe;
+mod keys;
 mod line;
 
 use crate::lines::{self, LINE_MAX, Line};
 use anyhow::Context;
 use describe::Described;
+use keys::Keys;
 use line::Decoder;
 use serde::{Serialize, Serializer};
 use std::{
@@ -22,7 +25,7 @@ use vitrine_protocol::frame::Frame;
 /// empty line gives nothing.
 ///
 /// Formats: ibeacon, eddystone-uid, eddystone-url, eddystone-tlm, eddystone-etlm, eddystone-eid, altbeacon, ruuvi, kontakt,
-/// minew. Other payloads give no frame. What cannot be read gives an `error` with the offset of the octet where reading
+/// minew, bthome. Other payloads give no frame. What cannot be read gives an `error` with the offset of the octet where reading
 /// failed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
@@ -34,18 +37,20 @@ pub(super) struct Args {
     /// One line; or a file of lines, gzip-compressed if its name ends in .gz; or `-` for lines on stdin.
     #[arg(value_name = "HEX|FILE|-", default_value = "-")]
     input: String,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let out = io::stdout().lock();
     match args.input.as_str() {
-        "-" => stream(lines::input(io::stdin()), out)?,
+        "-" => stream(lines::input(io::stdin()), args.keys, out)?,
         text if names_a_file(text) => {
             let input = lines::open(Path::new(text))
                 .with_context(|| format!("{text}: no file that can be read, and no hexadecimal digits"))?;
-            stream(input, out)?;
+            stream(input, args.keys, out)?;
         }
-        text => stream(lines::input(io::Cursor::new(text.to_owned())), out)?,
+        text => stream(lines::input(io::Cursor::new(text.to_owned())), args.keys, out)?,
     }
     Ok(())
 }
@@ -57,9 +62,9 @@ fn names_a_file(text: &str) -> bool {
 }
 
 /// Decodes line after line. What was decoded is written out before more is waited for.
-fn stream(mut input: lines::Input, out: impl Write) -> io::Result<()> {
+fn stream(mut input: lines::Input, keys: Keys, out: impl Write) -> io::Result<()> {
     let mut out = BufWriter::with_capacity(LINE_MAX, out);
-    let (mut line, mut decoder) = (Vec::new(), Decoder::default());
+    let (mut line, mut decoder) = (Vec::new(), Decoder::new(keys));
     while let Some(kind) = lines::next(&mut input, &mut line)? {
         match kind {
             Line::Whole => {
@@ -91,9 +96,7 @@ fn described<S: Serializer>(frames: &&[Frame], serializer: S) -> Result<S::Ok, S
 
 fn print(out: &mut impl Write, line: Result<line::Frames<'_>, String>) -> io::Result<()> {
     let decoded = match line {
-        Ok((frames, malformed)) => {
-            Decoded { frames, error: malformed.map(|malformed| malformed.to_string()) }
-        }
+        Ok((frames, error)) => Decoded { frames, error },
         Err(error) => Decoded { frames: &[], error: Some(error) },
     };
     serde_json::to_writer(&mut *out, &decoded)?;
@@ -107,7 +110,7 @@ mod tests {
 
     fn check(lines: &str, expected: Expect) {
         let mut out = Vec::new();
-        stream(lines::input(io::Cursor::new(lines.to_owned())), &mut out).unwrap();
+        stream(lines::input(io::Cursor::new(lines.to_owned())), Keys::default(), &mut out).unwrap();
         expected.assert_eq(&String::from_utf8(out).unwrap());
     }
 

@@ -1,5 +1,6 @@
 //! Frames as `vitrine decode` prints them: values in the units people read, `null` for what is not available.
 
+use super::bthome;
 use serde::{Serialize, Serializer};
 use std::fmt;
 use vitrine_protocol::frame::{Frame, Kontakt, Minew, MinewFrame, RuuviAir, RuuviTag, StatedAddress};
@@ -56,6 +57,8 @@ pub(super) enum Described<'a> {
         mac: Option<Hex<'a>>,
         name: Option<&'a str>,
     },
+    #[serde(rename = "bthome")]
+    BtHome(bthome::Described),
 }
 
 /// A tag's readings, and those that an air sensor has besides.
@@ -141,6 +144,8 @@ impl<'a> Described<'a> {
             Frame::RuuviAir(air) => Self::Ruuvi(ruuvi_air(air)),
             Frame::Kontakt(packet) => Self::Kontakt(kontakt(packet)),
             Frame::Minew(minew) => described_minew(minew),
+            Frame::BtHome(readable) => Self::BtHome(bthome::readable(readable)),
+            Frame::BtHomeEncrypted(encrypted) => Self::BtHome(bthome::encrypted(encrypted)),
             _ => return None,
         })
     }

@@ -1,15 +1,16 @@
 //! From a line of text to the frames in it.
 
+use super::keys::Keys;
 use serde::Deserialize;
 use std::borrow::Cow;
 use vitrine_protocol::{advertisement::Malformed, frame::Frame};
 
-/// The frames of a line, and what was malformed first.
-pub(super) type Frames<'a> = (&'a [Frame], Option<Malformed>);
+/// The frames of a line, and what was malformed first, or could not be decrypted.
+pub(super) type Frames<'a> = (&'a [Frame], Option<String>);
 
 /// Decodes lines, one after the other in the same memory.
-#[derive(Default)]
 pub(super) struct Decoder {
+    keys: Keys,
     octets: Vec<u8>,
     frames: Vec<Frame>,
 }
@@ -25,22 +26,38 @@ struct RawLine<'a> {
     mfr_company: Option<u16>,
     #[serde(borrow)]
     mfr_hex: Option<Cow<'a, str>>,
+    #[serde(borrow)]
+    address: Option<Cow<'a, str>>,
 }
 
 impl Decoder {
+    pub(super) fn new(keys: Keys) -> Self {
+        Self { keys, octets: Vec::new(), frames: Vec::new() }
+    }
+
     /// Decodes a line: hexadecimal digits, or a JSON object.
     ///
     /// # Errors
     /// What is wrong with the line; what is wrong with an advertisement is in [`Frames`].
     pub(super) fn decode(&mut self, line: &str) -> Result<Frames<'_>, String> {
         self.frames.clear();
-        let malformed = if line.starts_with('{') { self.json(line)? } else { self.advertisement(line)? };
-        Ok((&self.frames, malformed))
+        let mut keys = self.keys;
+        let malformed = if line.starts_with('{') {
+            let raw: RawLine<'_> = serde_json::from_str(line)
+                .map_err(|e| e.to_string().replace(" at line 1 column", ", column"))?;
+            keys = keys.at(raw.address.as_deref())?;
+            self.json(raw)?
+        } else {
+            self.advertisement(line)?
+        };
+        let mut error = malformed.map(|malformed| malformed.to_string());
+        for frame in &mut self.frames {
+            error = error.or(keys.open(frame).err());
+        }
+        Ok((&self.frames, error))
     }
 
-    fn json(&mut self, line: &str) -> Result<Option<Malformed>, String> {
-        let raw: RawLine<'_> =
-            serde_json::from_str(line).map_err(|e| e.to_string().replace(" at line 1 column", ", column"))?;
+    fn json(&mut self, raw: RawLine<'_>) -> Result<Option<Malformed>, String> {
         if let Some(hex) = raw.adv_hex {
             return self.advertisement(&hex);
         }
@@ -116,7 +133,7 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn check(line: &str, expected: Expect) {
-        let mut decoder = Decoder::default();
+        let mut decoder = Decoder::new(Keys::default());
         // What a line leaves behind is not in the next one.
         decoder.decode("0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e000010002c5").unwrap();
         let text = match decoder.decode(line) {
