@@ -6,9 +6,11 @@
 
 mod eddystone;
 mod ibeacon;
+mod secure;
 
 pub use eddystone::{EDDYSTONE_UUID16, EddystoneTlm, EddystoneUid};
 pub use ibeacon::{APPLE_COMPANY, IBeacon};
+pub use secure::{Counter, DEVELOPMENT_COMPANY, SecureFrame};
 
 use crate::advertisement::{self, Fault, MANUFACTURER_DATA, Malformed, SERVICE_DATA_16, Structure};
 
@@ -22,6 +24,8 @@ pub enum Frame {
     EddystoneUid(EddystoneUid),
     /// Eddystone-TLM, unencrypted.
     EddystoneTlm(EddystoneTlm),
+    /// Vitrine's secure frame.
+    Secure(SecureFrame),
 }
 
 impl Frame {
@@ -32,13 +36,15 @@ impl Frame {
             .filter_map(|structure| structure.and_then(Self::from_structure).transpose())
     }
 
-    /// The frame in the manufacturer data of `company`, `None` where the format is not known.
+    /// The frame in the manufacturer data of `company`, `None` where the format is not known. A secure frame
+    /// under a company of the integrator's own is [`SecureFrame::decode`]'s.
     ///
     /// # Errors
     /// [`Malformed`] with an offset counted from the start of `data`.
     pub fn from_manufacturer_data(company: u16, data: &[u8]) -> Result<Option<Self>, Malformed> {
         match company {
             APPLE_COMPANY => Ok(IBeacon::decode(data)?.map(Self::IBeacon)),
+            DEVELOPMENT_COMPANY => Ok(SecureFrame::decode(data)?.map(Self::Secure)),
             _ => Ok(None),
         }
     }
@@ -60,6 +66,7 @@ impl Frame {
             Self::IBeacon(_) => "ibeacon",
             Self::EddystoneUid(_) => "eddystone-uid",
             Self::EddystoneTlm(_) => "eddystone-tlm",
+            Self::Secure(_) => "vitrine",
         }
     }
 

@@ -6,6 +6,7 @@
 //! | module | agreed between |
 //! |---|---|
 //! | [`advertisement`], [`frame`] | beacon and gateway: BLE advertisements |
+//! | `identity` (feature `crypto`) | beacon and gateway: rotating identifiers, sealed telemetry |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
 #![no_std]
@@ -23,6 +24,8 @@ pub mod envelope;
 pub mod event;
 pub mod frame;
 pub mod id;
+#[cfg(feature = "crypto")]
+pub mod identity;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;
