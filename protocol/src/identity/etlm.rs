@@ -14,20 +14,7 @@ use super::{
     aes::{Aes128, BLOCK, cmac},
     key::IdentityKey,
 };
-
-/// Octets of telemetry: battery, temperature, advertisements, uptime, as the plain TLM frame has them.
-pub const TELEMETRY: usize = 12;
-
-/// Encrypted telemetry, as the frame carries it after its type and version.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Encrypted {
-    /// The telemetry.
-    pub ciphertext: [u8; TELEMETRY],
-    /// Fresh random octets for each frame.
-    pub salt: [u8; 2],
-    /// The message integrity check.
-    pub mic: [u8; 2],
-}
+use crate::frame::{EddystoneEtlm, EddystoneTlm};
 
 /// The MIC does not fit: another beacon's frame, another window's, or a forged one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,18 +28,18 @@ impl core::fmt::Display for Forged {
 
 impl core::error::Error for Forged {}
 
-/// Encrypts `telemetry` at the beacon's time `time_s`.
+/// Encrypts `telemetry` at the beacon's time `time_s`. `salt` is random, and fresh for each frame.
 pub fn encrypt<A: Aes128>(
     key: &IdentityKey,
     exponent: Exponent,
     time_s: u32,
     salt: [u8; 2],
-    telemetry: &[u8; TELEMETRY],
-) -> Encrypted {
+    telemetry: &EddystoneTlm,
+) -> EddystoneEtlm {
     let cipher = key.cipher::<A>();
     let nonce = nonce(&cipher, exponent, time_s, salt);
-    let ciphertext = apply_keystream(&cipher, &nonce, telemetry);
-    Encrypted { ciphertext, salt, mic: mic(&cipher, &nonce, &ciphertext) }
+    let ciphertext = apply_keystream(&cipher, &nonce, telemetry.values());
+    EddystoneEtlm { ciphertext, salt, mic: mic(&cipher, &nonce, &ciphertext) }
 }
 
 /// Decrypts what was heard in the window that the beacon's time `time_s` lies in. The frame does not say whose
@@ -64,16 +51,16 @@ pub fn decrypt<A: Aes128>(
     key: &IdentityKey,
     exponent: Exponent,
     time_s: u32,
-    encrypted: &Encrypted,
-) -> Result<[u8; TELEMETRY], Forged> {
+    frame: &EddystoneEtlm,
+) -> Result<EddystoneTlm, Forged> {
     let cipher = key.cipher::<A>();
-    let nonce = nonce(&cipher, exponent, time_s, encrypted.salt);
+    let nonce = nonce(&cipher, exponent, time_s, frame.salt);
     // One comparison of two 16-bit numbers takes the same time whatever they are.
-    let expected = u16::from_be_bytes(mic(&cipher, &nonce, &encrypted.ciphertext));
-    if expected != u16::from_be_bytes(encrypted.mic) {
+    let expected = u16::from_be_bytes(mic(&cipher, &nonce, &frame.ciphertext));
+    if expected != u16::from_be_bytes(frame.mic) {
         return Err(Forged);
     }
-    Ok(apply_keystream(&cipher, &nonce, &encrypted.ciphertext))
+    Ok(EddystoneTlm::from_values(apply_keystream(&cipher, &nonce, frame.ciphertext)))
 }
 
 /// EAX's 𝒩: OMAC^0 of the nonce.
@@ -83,14 +70,14 @@ fn nonce<A: Aes128>(cipher: &A, exponent: Exponent, time_s: u32, salt: [u8; 2]) 
     omac(cipher, 0, &[a, b, c, d, e, f])
 }
 
-fn apply_keystream<A: Aes128>(cipher: &A, nonce: &[u8; BLOCK], text: &[u8; TELEMETRY]) -> [u8; TELEMETRY] {
+fn apply_keystream<A: Aes128>(cipher: &A, nonce: &[u8; BLOCK], text: [u8; 12]) -> [u8; 12] {
     let mut keystream = *nonce;
     cipher.encrypt(&mut keystream);
     core::array::from_fn(|i| text[i] ^ keystream[i])
 }
 
 /// EAX's tag, cut: 𝒩 ⊕ OMAC^1 of the empty header ⊕ OMAC^2 of the ciphertext.
-fn mic<A: Aes128>(cipher: &A, nonce: &[u8; BLOCK], ciphertext: &[u8; TELEMETRY]) -> [u8; 2] {
+fn mic<A: Aes128>(cipher: &A, nonce: &[u8; BLOCK], ciphertext: &[u8; 12]) -> [u8; 2] {
     let header = omac(cipher, 1, &[]);
     let body = omac(cipher, 2, ciphertext);
     core::array::from_fn(|i| nonce[i] ^ header[i] ^ body[i])
@@ -118,7 +105,12 @@ mod tests {
         let key = IdentityKey::new([
             0x58, 0x94, 0x17, 0xb0, 0x32, 0x4b, 0x1b, 0x71, 0xd7, 0xa6, 0x75, 0x18, 0x52, 0x86, 0x7a, 0xe8,
         ]);
-        let telemetry = [0, 0, 28, 64, 0, 0, 0, 72, 0, 0, 0, 115];
+        let telemetry = EddystoneTlm {
+            battery_mv: None,
+            temperature_c_256: Some(0x1c40),
+            advertisements: 72,
+            uptime_ds: 115,
+        };
         let encrypted = encrypt::<SoftwareAes>(&key, K, 0x0001_0000, [0xf6, 0x83], &telemetry);
         assert_eq!(hex::encode(encrypted.ciphertext), "d5d89979ae79ebee4e385fa5");
         assert_eq!(encrypted.mic, [0x0e, 0xfb]);
@@ -128,8 +120,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_encrypted_is_decrypted(octets: [u8; 16], salt: [u8; 2], time_s: u32, telemetry: [u8; 12]) {
-            let key = IdentityKey::new(octets);
+        fn what_is_encrypted_is_decrypted(octets: [u8; 16], salt: [u8; 2], time_s: u32, values: [u8; 12]) {
+            let (key, telemetry) = (IdentityKey::new(octets), EddystoneTlm::from_values(values));
             let encrypted = encrypt::<SoftwareAes>(&key, K, time_s, salt, &telemetry);
             prop_assert_eq!(decrypt::<SoftwareAes>(&key, K, time_s, &encrypted), Ok(telemetry));
         }
