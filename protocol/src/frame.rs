@@ -6,6 +6,7 @@
 
 mod address;
 mod altbeacon;
+pub mod bthome;
 mod eddystone;
 mod ibeacon;
 mod kontakt;
@@ -15,6 +16,7 @@ mod secure;
 
 pub use address::StatedAddress;
 pub use altbeacon::AltBeacon;
+pub use bthome::BtHome;
 pub use eddystone::{
     EDDYSTONE_UUID16, EddystoneEid, EddystoneEtlm, EddystoneTlm, EddystoneUid, EddystoneUrl, EncodedUrl,
     UrlError,
@@ -53,6 +55,10 @@ pub enum Frame {
     Kontakt(Kontakt),
     /// A Minew beacon.
     Minew(Minew),
+    /// BTHome, readable.
+    BtHome(BtHome),
+    /// BTHome, to be decrypted with the device's key.
+    BtHomeEncrypted(bthome::Encrypted),
     /// Vitrine's secure frame.
     Secure(SecureFrame),
 }
@@ -105,6 +111,9 @@ impl Frame {
             }),
             KONTAKT_UUID16 => Ok(Kontakt::decode(data)?.map(Self::Kontakt)),
             MINEW_UUID16 => Ok(Minew::decode_service(data)?.map(Self::Minew)),
+            bthome::BTHOME_UUID16 => bthome::decode(data),
+            bthome::BTHOME_V1_UUID16 => Ok(bthome::decode_v1(data)),
+            bthome::BTHOME_V1_ENCRYPTED_UUID16 => Ok(bthome::decode_v1_encrypted(data)),
             _ => Ok(None),
         }
     }
@@ -122,6 +131,7 @@ impl Frame {
             Self::RuuviTag(_) | Self::RuuviAir(_) => "ruuvi",
             Self::Kontakt(_) => "kontakt",
             Self::Minew(_) => "minew",
+            Self::BtHome(_) | Self::BtHomeEncrypted(_) => "bthome",
             Self::Secure(_) => "vitrine",
         }
     }
@@ -169,7 +179,11 @@ mod tests {
     }
 
     /// What each decoder's payload starts with.
-    const HEADS: [&[u8]; 20] = [
+    const HEADS: [&[u8]; 24] = [
+        &[0xd2, 0xfc, 0x40],
+        &[0xd2, 0xfc, 0x43],
+        &[0x1c, 0x18],
+        &[0x1e, 0x18],
         &[0x4c, 0x00, 0x02, 0x15],
         &[0x18, 0x01, 0xbe, 0xac],
         &[0xff, 0xff, 0x01],
