@@ -7,6 +7,8 @@
 pub mod seeds;
 mod targets;
 
+use targets::{bthome, layout, line, radio, text};
+
 /// One parser, and what its inputs look like.
 #[derive(Clone, Copy, Debug)]
 pub struct Target {
@@ -21,15 +23,25 @@ pub struct Target {
 /// Every target. A new parser is a line here and a program in `fuzz_targets/`, which a test asks for.
 #[rustfmt::skip]
 pub const TARGETS: &[Target] = &[
-    Target { name: "advertisement", run: targets::advertisement, seeds: seeds::advertisements },
-    Target { name: "manufacturer_data", run: targets::manufacturer_data, seeds: seeds::manufacturer_data },
-    Target { name: "service_data", run: targets::service_data, seeds: seeds::service_data },
-    Target { name: "ibeacon", run: |data| targets::manufacturer(0x004c, &[0x02, 0x15], data), seeds: || seeds::hex("ibeacon") },
-    Target { name: "eddystone", run: |data| targets::service(0xfeaa, &[], data), seeds: || seeds::hex("eddystone") },
-    Target { name: "shelf", run: targets::shelf, seeds: || seeds::hex("shelf") },
-    Target { name: "envelope", run: targets::envelope, seeds: || seeds::text("envelope") },
-    Target { name: "status", run: targets::status, seeds: || seeds::text("status") },
-    Target { name: "id", run: targets::id, seeds: || seeds::text("id") },
+    Target { name: "advertisement", run: radio::advertisement, seeds: seeds::advertisements },
+    Target { name: "manufacturer_data", run: radio::manufacturer_data, seeds: seeds::manufacturer_data },
+    Target { name: "service_data", run: radio::service_data, seeds: seeds::service_data },
+    Target { name: "ibeacon", run: |data| radio::manufacturer(0x004c, &[0x02, 0x15], data), seeds: || seeds::hex("ibeacon") },
+    Target { name: "altbeacon", run: |data| radio::manufacturer(0x0118, &[0xbe, 0xac], data), seeds: || seeds::hex("altbeacon") },
+    Target { name: "ruuvi", run: |data| radio::manufacturer(0x0499, &[], data), seeds: || seeds::hex("ruuvi") },
+    Target { name: "minew_info", run: |data| radio::manufacturer(0x0639, &[], data), seeds: || seeds::hex("minew_info") },
+    Target { name: "secure", run: radio::secure, seeds: || seeds::hex("secure") },
+    Target { name: "eddystone", run: |data| radio::service(0xfeaa, &[], data), seeds: || seeds::hex("eddystone") },
+    Target { name: "kontakt", run: |data| radio::service(0xfe6a, &[], data), seeds: || seeds::hex("kontakt") },
+    Target { name: "minew", run: |data| radio::service(0xffe1, &[], data), seeds: || seeds::hex("minew") },
+    Target { name: "bthome", run: |data| radio::service(0xfcd2, &[], data), seeds: || seeds::service_data_of(0xfcd2) },
+    Target { name: "bthome_v1", run: bthome::version_1, seeds: || seeds::service_data_of(0x181c) },
+    Target { name: "bthome_encrypted", run: bthome::encrypted, seeds: seeds::bthome_encrypted },
+    Target { name: "layout", run: layout::layout, seeds: seeds::layouts },
+    Target { name: "shelf", run: line::shelf, seeds: || seeds::hex("shelf") },
+    Target { name: "envelope", run: text::envelope, seeds: || seeds::text("envelope") },
+    Target { name: "status", run: text::status, seeds: || seeds::text("status") },
+    Target { name: "id", run: text::id, seeds: || seeds::text("id") },
 ];
 
 /// The target of this name.
