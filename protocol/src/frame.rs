@@ -12,6 +12,7 @@ mod ibeacon;
 mod kontakt;
 mod minew;
 mod ruuvi;
+mod secure;
 
 pub use address::StatedAddress;
 pub use altbeacon::AltBeacon;
@@ -24,6 +25,7 @@ pub use ibeacon::{APPLE_COMPANY, IBeacon};
 pub use kontakt::{KONTAKT_UUID16, Kontakt};
 pub use minew::{MINEW_COMPANY, MINEW_UUID16, Minew, MinewFrame};
 pub use ruuvi::{RUUVI_COMPANY, RuuviAir, RuuviTag};
+pub use secure::{Counter, DEVELOPMENT_COMPANY, SecureFrame};
 
 use crate::advertisement::{self, Fault, MANUFACTURER_DATA, Malformed, SERVICE_DATA_16, Structure};
 
@@ -57,6 +59,8 @@ pub enum Frame {
     BtHome(BtHome),
     /// BTHome, to be decrypted with the device's key.
     BtHomeEncrypted(bthome::Encrypted),
+    /// Vitrine's secure frame.
+    Secure(SecureFrame),
 }
 
 /// A frame is copied from channel to channel: a larger one would be paid for by all.
@@ -70,13 +74,15 @@ impl Frame {
             .filter_map(|structure| structure.and_then(Self::from_structure).transpose())
     }
 
-    /// The frame in the manufacturer data of `company`, `None` where the format is not known.
+    /// The frame in the manufacturer data of `company`, `None` where the format is not known. A secure frame
+    /// under a company of the integrator's own is [`SecureFrame::decode`]'s.
     ///
     /// # Errors
     /// [`Malformed`] with an offset counted from the start of `data`.
     pub fn from_manufacturer_data(company: u16, data: &[u8]) -> Result<Option<Self>, Malformed> {
         let frame = match company {
             APPLE_COMPANY => IBeacon::decode(data)?.map(Self::IBeacon),
+            DEVELOPMENT_COMPANY => SecureFrame::decode(data)?.map(Self::Secure),
             RUUVI_COMPANY => ruuvi::decode(data)?,
             _ => None,
         };
@@ -126,6 +132,7 @@ impl Frame {
             Self::Kontakt(_) => "kontakt",
             Self::Minew(_) => "minew",
             Self::BtHome(_) | Self::BtHomeEncrypted(_) => "bthome",
+            Self::Secure(_) => "vitrine",
         }
     }
 
@@ -176,13 +183,14 @@ mod tests {
     }
 
     /// What each decoder's payload starts with.
-    const HEADS: [&[u8]; 23] = [
+    const HEADS: [&[u8]; 24] = [
         &[0xd2, 0xfc, 0x40],
         &[0xd2, 0xfc, 0x43],
         &[0x1c, 0x18],
         &[0x1e, 0x18],
         &[0x4c, 0x00, 0x02, 0x15],
         &[0x18, 0x01, 0xbe, 0xac],
+        &[0xff, 0xff, 0x01],
         &[0xaa, 0xfe, 0x00],
         &[0xaa, 0xfe, 0x10],
         &[0xaa, 0xfe, 0x10, 0x00, 0x03],

@@ -1,5 +1,6 @@
 //! Eddystone-TLM, a beacon's telemetry: plain (version 0) and encrypted (version 1).
-//! Format: `eddystone-tlm/tlm-plain.md` and `tlm-encrypted.md`. Other versions are not read, and nothing is decrypted.
+//! Format: `eddystone-tlm/tlm-plain.md` and `tlm-encrypted.md`. Other versions are not read; encryption is
+//! `identity::etlm`'s.
 
 use super::{HEAD, TLM, write};
 use crate::{
@@ -42,26 +43,32 @@ impl EddystoneTlm {
 
     /// The whole advertisement.
     pub fn encode(&self) -> [u8; Self::ENCODED] {
-        let battery = self.battery_mv.unwrap_or(0).to_be_bytes();
-        let temperature = self.temperature_c_256.unwrap_or(TEMPERATURE_NOT_SUPPORTED).to_be_bytes();
-        let (advertisements, uptime) = (self.advertisements.to_be_bytes(), self.uptime_ds.to_be_bytes());
         let mut out = [0; Self::ENCODED];
-        write(&mut out, TLM, &[&[PLAIN], &battery, &temperature, &advertisements, &uptime]);
+        write(&mut out, TLM, &[&[PLAIN], &self.values()]);
         out
     }
 
     fn decode(body: &[u8]) -> Result<Self, Malformed> {
-        let (battery, rest) = take(body, 2)?;
-        let (temperature, rest) = take(rest, 4)?;
-        let (advertisements, rest) = take(rest, 6)?;
-        let (uptime, _) = take(rest, 10)?;
-        let temperature = i16::from_be_bytes(temperature);
-        Ok(Self {
-            battery_mv: Some(u16::from_be_bytes(battery)).filter(|&mv| mv != 0),
-            temperature_c_256: Some(temperature).filter(|&t| t != TEMPERATURE_NOT_SUPPORTED),
-            advertisements: u32::from_be_bytes(advertisements),
-            uptime_ds: u32::from_be_bytes(uptime),
-        })
+        take(body, 2).map(|(values, _)| Self::from_values(values))
+    }
+
+    /// What the encrypted frame encrypts.
+    pub(crate) fn values(&self) -> [u8; 12] {
+        let [a, b] = self.battery_mv.unwrap_or(0).to_be_bytes();
+        let [c, d] = self.temperature_c_256.unwrap_or(TEMPERATURE_NOT_SUPPORTED).to_be_bytes();
+        let [e, f, g, h] = self.advertisements.to_be_bytes();
+        let [i, j, k, l] = self.uptime_ds.to_be_bytes();
+        [a, b, c, d, e, f, g, h, i, j, k, l]
+    }
+
+    /// See [`values`](Self::values).
+    pub(crate) fn from_values([a, b, c, d, e, f, g, h, i, j, k, l]: [u8; 12]) -> Self {
+        Self {
+            battery_mv: Some(u16::from_be_bytes([a, b])).filter(|&mv| mv != 0),
+            temperature_c_256: Some(i16::from_be_bytes([c, d])).filter(|&t| t != TEMPERATURE_NOT_SUPPORTED),
+            advertisements: u32::from_be_bytes([e, f, g, h]),
+            uptime_ds: u32::from_be_bytes([i, j, k, l]),
+        }
     }
 }
 
