@@ -136,7 +136,11 @@ impl Frame {
         }
     }
 
-    fn from_structure(structure: Structure<'_>) -> Result<Option<Self>, Malformed> {
+    /// The frame in one AD structure, `None` where the format is not known.
+    ///
+    /// # Errors
+    /// [`Malformed`] with an offset counted from the start of the advertisement.
+    pub fn from_structure(structure: Structure<'_>) -> Result<Option<Self>, Malformed> {
         let decode = match structure.ad_type {
             MANUFACTURER_DATA => Self::from_manufacturer_data,
             SERVICE_DATA_16 => Self::from_service_data,

@@ -4,8 +4,8 @@
 //! was recorded, `adv_hex` (whole AD structures). Other fields are ignored. Without `adv_hex` only a beacon that
 //! the plan registers by address is known. Times are the file's, and so is what they rest on.
 
-use super::Heard;
-use crate::{clock::Now, private::Address};
+use super::{Heard, Told};
+use crate::{clock::Now, plan::Layouts, private::Address};
 use flate2::bufread::MultiGzDecoder;
 use serde::Deserialize;
 use std::{
@@ -13,7 +13,14 @@ use std::{
     io::{self, BufRead, BufReader},
     path::{Path, PathBuf},
 };
-use vitrine_protocol::{Id, advertisement::Malformed, event::Clock, frame::Frame, time::Timestamp};
+use vitrine_protocol::{
+    Id,
+    advertisement::{self, Malformed},
+    event::Clock,
+    frame::Frame,
+    layout::Payload,
+    time::Timestamp,
+};
 
 /// The longest line, in octets; a longer one is an error, so that memory stays bounded.
 const MAX_LINE: u64 = 64 * 1024;
@@ -57,20 +64,32 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// What the pipeline is told: one sighting for each frame, or one without a frame; and what was malformed.
-    pub fn hear(&self) -> (Vec<Heard>, Option<Malformed>) {
-        let (mut frames, mut malformed) = (Vec::new(), None);
-        for frame in self.payload.iter().flat_map(|payload| Frame::decode(payload)) {
-            match frame {
-                Ok(frame) => frames.push(Some(frame)),
+    /// What the pipeline is told: one sighting for each frame, and for each beacon of `layouts`, or one with neither;
+    /// and what was malformed.
+    pub fn hear(&self, layouts: &Layouts) -> (Vec<Heard>, Option<Malformed>) {
+        let (mut told, mut malformed) = (Vec::new(), None);
+        for structure in self.payload.iter().flat_map(|payload| advertisement::structures(payload)) {
+            let one = structure.and_then(|structure| {
+                Told::new(Frame::from_structure(structure), Payload::of(structure), layouts)
+            });
+            match one {
+                Ok(one) if one.is_something() => told.push(one),
+                Ok(_) => {}
                 Err(error) => malformed = Some(error),
             }
         }
-        if frames.is_empty() {
-            frames.push(None);
+        if told.is_empty() {
+            told.push(Told::default());
         }
         let Self { at, receiver, address, rssi_dbm, .. } = *self;
-        let heard = frames.into_iter().map(|frame| Heard { at, receiver, address, rssi_dbm, frame });
+        let heard = told.into_iter().map(|Told { frame, beacon }| Heard {
+            at,
+            receiver,
+            address,
+            rssi_dbm,
+            frame,
+            beacon,
+        });
         (heard.collect(), malformed)
     }
 }
@@ -163,13 +182,16 @@ mod tests {
         assert_eq!(read.len(), 4);
         let first = read[0].as_ref().unwrap();
         assert_eq!((first.at.mono_ms, first.at.utc.as_ms()), (0, 1_588_358_358_747));
-        assert!(matches!(first.hear().0[..], [Heard { frame: Some(Frame::EddystoneUid(_)), .. }]));
+        assert!(matches!(
+            first.hear(&Layouts::default()).0[..],
+            [Heard { frame: Some(Frame::EddystoneUid(_)), .. }]
+        ));
         let second = read[1].as_ref().unwrap();
         assert_eq!(second.at.mono_ms, 253);
-        assert!(matches!(second.hear(), (heard, None) if heard[0].frame.is_none()));
+        assert!(matches!(second.hear(&Layouts::default()), (heard, None) if heard[0].frame.is_none()));
         let error = read[2].as_ref().unwrap_err().to_string();
         assert!(error.ends_with(":4: missing field `address`, column 51"), "{error}");
-        assert!(read[3].as_ref().unwrap().hear().1.is_some());
+        assert!(read[3].as_ref().unwrap().hear(&Layouts::default()).1.is_some());
     }
 
     #[test]

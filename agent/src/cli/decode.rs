@@ -1,5 +1,8 @@
 //! `vitrine decode`
 
+mod bthome;
+
+use bthome::Keys;
 use serde::{Deserialize, Serialize};
 use std::io::{self, BufRead, Write};
 use vitrine_protocol::{advertisement::Malformed, frame::Frame};
@@ -13,7 +16,7 @@ const MAX_LINE: u64 = 64 * 1024;
 /// JSON object with `adv_hex`, or `svc_uuid` and `svc_hex`, or `mfr_hex` (which starts with the company, little
 /// endian, unless `mfr_company` names it).
 ///
-/// Formats: ibeacon, eddystone-uid, eddystone-tlm. Other payloads give no frame. What cannot be read gives an `error` with
+/// Formats: ibeacon, eddystone-uid, eddystone-tlm, bthome. Other payloads give no frame. What cannot be read gives an `error` with
 /// the offset of the octet where reading failed.
 #[derive(Debug, clap::Args)]
 #[command(
@@ -23,6 +26,8 @@ pub(super) struct Args {
     /// The advertisement in hexadecimal digits, or `-` for lines on stdin.
     #[arg(default_value = "-")]
     hex: String,
+    #[command(flatten)]
+    keys: bthome::Keys,
 }
 
 #[derive(Serialize)]
@@ -38,12 +43,13 @@ struct RawLine {
     svc_hex: Option<String>,
     mfr_company: Option<u16>,
     mfr_hex: Option<String>,
+    address: Option<String>,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     if args.hex != "-" {
-        print(&mut out, &decode(&args.hex))?;
+        print(&mut out, &decode(&args.hex, args.keys))?;
         return Ok(out.flush()?);
     }
     let mut input = io::stdin().lock();
@@ -51,7 +57,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     while io::Read::take(&mut input, MAX_LINE).read_until(b'\n', &mut line)? > 0 {
         let text = String::from_utf8_lossy(&line);
         if !text.trim().is_empty() {
-            print(&mut out, &decode(text.trim()))?;
+            print(&mut out, &decode(text.trim(), args.keys))?;
         }
         line.clear();
     }
@@ -63,32 +69,40 @@ fn print(out: &mut impl Write, decoded: &Decoded) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-fn decode(line: &str) -> Decoded {
-    let frames = if line.starts_with('{') { decode_json(line) } else { decode_advertisement(line) };
+fn decode(line: &str, keys: Keys) -> Decoded {
+    let frames =
+        if line.starts_with('{') { decode_json(line, keys) } else { decode_advertisement(line, keys) };
     match frames {
-        Ok((frames, malformed)) => Decoded {
-            frames: frames.iter().filter_map(describe).collect(),
-            error: malformed.map(|malformed| malformed.to_string()),
-        },
+        Ok(Frames { frames, malformed, keys }) => {
+            let mut error = malformed.map(|malformed| malformed.to_string());
+            let frames = frames.iter().filter_map(|frame| describe(frame, keys, &mut error)).collect();
+            Decoded { frames, error }
+        }
         Err(error) => Decoded { frames: Vec::new(), error: Some(error) },
     }
 }
 
-type Frames = (Vec<Frame>, Option<Malformed>);
+/// What a line holds.
+struct Frames {
+    frames: Vec<Frame>,
+    malformed: Option<Malformed>,
+    keys: Keys,
+}
 
-fn decode_json(line: &str) -> Result<Frames, String> {
+fn decode_json(line: &str, keys: Keys) -> Result<Frames, String> {
     let raw: RawLine = serde_json::from_str(line).map_err(|e| e.to_string())?;
+    let keys = keys.at(raw.address.as_deref())?;
     let one = |decoded: Result<Option<Frame>, Malformed>| match decoded {
-        Ok(frame) => (frame.into_iter().collect(), None),
-        Err(malformed) => (Vec::new(), Some(malformed)),
+        Ok(frame) => Frames { frames: frame.into_iter().collect(), malformed: None, keys },
+        Err(malformed) => Frames { frames: Vec::new(), malformed: Some(malformed), keys },
     };
     if let Some(hex) = raw.adv_hex {
-        return decode_advertisement(&hex);
+        return decode_advertisement(&hex, keys);
     }
     if let (Some(uuid), Some(hex)) = (raw.svc_uuid, raw.svc_hex) {
         let data = octets(&hex)?;
         return Ok(short_uuid(&uuid)
-            .map_or_else(Default::default, |uuid| one(Frame::from_service_data(uuid, &data))));
+            .map_or_else(|| one(Ok(None)), |uuid| one(Frame::from_service_data(uuid, &data))));
     }
     let Some(hex) = raw.mfr_hex else {
         return Err("needs `adv_hex`, or `svc_uuid` and `svc_hex`, or `mfr_hex`".into());
@@ -102,7 +116,7 @@ fn decode_json(line: &str) -> Result<Frames, String> {
     Ok(one(Frame::from_manufacturer_data(company, data)))
 }
 
-fn decode_advertisement(hex: &str) -> Result<Frames, String> {
+fn decode_advertisement(hex: &str, keys: Keys) -> Result<Frames, String> {
     let (mut frames, mut malformed) = (Vec::new(), None);
     for frame in Frame::decode(&octets(hex)?) {
         match frame {
@@ -110,7 +124,7 @@ fn decode_advertisement(hex: &str) -> Result<Frames, String> {
             Err(error) => malformed = malformed.or(Some(error)),
         }
     }
-    Ok((frames, malformed))
+    Ok(Frames { frames, malformed, keys })
 }
 
 fn octets(hex: &str) -> Result<Vec<u8>, String> {
@@ -157,9 +171,18 @@ enum Described {
         advertisements: u32,
         uptime_s: f64,
     },
+    #[serde(rename = "bthome")]
+    BtHome(bthome::Described),
+    Vitrine {
+        identifier: String,
+        counter: u32,
+        ciphertext: String,
+        mic: String,
+    },
 }
 
-fn describe(frame: &Frame) -> Option<Described> {
+/// `None` for what is not shown. What goes wrong with decrypting is the `error`, if there is none yet.
+fn describe(frame: &Frame, keys: Keys, error: &mut Option<String>) -> Option<Described> {
     Some(match frame {
         Frame::IBeacon(b) => Described::IBeacon {
             uuid: hyphenated(&b.uuid),
@@ -178,6 +201,18 @@ fn describe(frame: &Frame) -> Option<Described> {
             advertisements: tlm.advertisements,
             uptime_s: f64::from(tlm.uptime_ds) / 10.0,
         },
+        Frame::BtHome(clear) => Described::BtHome(bthome::clear(clear)),
+        Frame::BtHomeEncrypted(encrypted) => {
+            let (described, failed) = keys.describe(encrypted);
+            *error = error.take().or(failed);
+            Described::BtHome(described)
+        }
+        Frame::Secure(secure) => Described::Vitrine {
+            identifier: hex::encode(secure.identifier),
+            counter: secure.counter.get(),
+            ciphertext: hex::encode(secure.ciphertext),
+            mic: hex::encode(secure.mic),
+        },
         _ => return None,
     })
 }
@@ -194,7 +229,7 @@ mod tests {
 
     fn check(line: &str, expected: Expect) {
         let mut out = Vec::new();
-        print(&mut out, &decode(line)).unwrap();
+        print(&mut out, &decode(line, Keys::default())).unwrap();
         expected.assert_eq(String::from_utf8(out).unwrap().trim_end());
     }
 
@@ -224,7 +259,20 @@ mod tests {
                 r#"{"frames":[{"format":"ibeacon","uuid":"e2c56db5-dffb-48d2-b060-d0f5a71096e0","major":1,"minor":2,"measured_power_dbm":-59}],"error":null}"#
             ]],
         );
-        check(r#"{"mfr_company":1177,"mfr_hex":"03291a"}"#, expect![[r#"{"frames":[],"error":null}"#]]);
+        check(
+            r#"{"mfr_company":1177,"mfr_hex":"03291a"}"#,
+            expect![[r#"{"frames":[],"error":"the frame is cut short at offset 3"}"#]],
+        );
+    }
+
+    #[test]
+    fn a_secure_frame_shows_what_is_sent_in_the_clear() {
+        check(
+            "0201061bffffff01acd40f3ff099defc00abcd2b4b9e53af70b0f709f2ac59",
+            expect![[
+                r#"{"frames":[{"format":"vitrine","identifier":"acd40f3ff099defc","counter":43981,"ciphertext":"2b4b9e53af70b0f7","mic":"09f2ac59"}],"error":null}"#
+            ]],
+        );
     }
 
     #[test]

@@ -24,15 +24,19 @@
 mod builder;
 #[cfg(feature = "crypto")]
 mod cipher;
+mod encrypted;
 mod object;
 mod objects;
 mod octets;
 mod replay;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use builder::{Builder, Refused};
 #[cfg(feature = "crypto")]
 pub use cipher::NotAuthentic;
+pub use encrypted::Encrypted;
 pub use object::Object;
 pub use octets::{CAPACITY, Octets};
 pub use replay::{Freshness, ReplayGuard};
@@ -57,8 +61,6 @@ const TRIGGER_BASED: u8 = 1 << 2;
 const VERSION_2: u8 = 2 << 5;
 
 const ADDRESS_LEN: usize = 6;
-const COUNTER_LEN: usize = 4;
-const TAG_LEN: usize = 4;
 /// Octets of version 1's shortest object.
 const V1_OBJECT_LEN: usize = 3;
 
@@ -203,92 +205,6 @@ impl fmt::Display for Unread {
     }
 }
 
-/// An encrypted BTHome payload. It cannot be told what is in it, nor who sent it, before
-#[cfg_attr(feature = "crypto", doc = "[`decrypt`](Self::decrypt).")]
-#[cfg_attr(not(feature = "crypto"), doc = "it is decrypted (feature `crypto`).")]
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Encrypted {
-    version: Version,
-    info: u8,
-    /// The address if the device information says so, ciphertext, counter, tag.
-    octets: Octets,
-}
-
-impl Encrypted {
-    /// The version of the format.
-    pub fn version(&self) -> Version {
-        self.version
-    }
-
-    /// Whether the device sends only when something happens. Not authentic before decryption.
-    pub fn trigger_based(&self) -> bool {
-        self.info & TRIGGER_BASED != 0
-    }
-
-    /// Counts the device's advertisements. Not authentic before decryption; then see [`ReplayGuard`].
-    pub fn counter(&self) -> u32 {
-        u32::from_le_bytes(self.parts().counter)
-    }
-
-    /// The encrypted objects.
-    pub fn ciphertext(&self) -> &[u8] {
-        self.parts().ciphertext
-    }
-
-    /// The message integrity check.
-    pub fn tag(&self) -> [u8; TAG_LEN] {
-        self.parts().tag
-    }
-
-    /// `None` if there is not even room for counter and tag.
-    fn parts_of(info: u8, octets: &[u8]) -> Option<Parts<'_>> {
-        let (own_address, rest) = match info & ADDRESS {
-            0 => (None, octets),
-            _ => octets.split_first_chunk().map(|(address, rest)| (Some(*address), rest))?,
-        };
-        let (rest, tag) = rest.split_last_chunk()?;
-        let (ciphertext, counter) = rest.split_last_chunk()?;
-        Some(Parts { own_address, ciphertext, counter: *counter, tag: *tag })
-    }
-
-    fn parts(&self) -> Parts<'_> {
-        Self::parts_of(self.info, self.octets.as_bytes()).unwrap_or_default()
-    }
-
-    /// Reads `octets`, which follow the device information.
-    fn read(version: Version, info: u8, octets: &[u8]) -> Result<Self, Malformed> {
-        let malformed = |offset, fault| Err(Malformed { offset, fault });
-        if Self::parts_of(info, octets).is_none() {
-            return malformed(1 + octets.len(), Fault::Short);
-        }
-        match Octets::holding(&[octets]) {
-            Some(octets) => Ok(Self { version, info, octets }),
-            None => malformed(1 + CAPACITY, Fault::Long),
-        }
-    }
-}
-
-/// Without the octets: an address may be among them.
-impl fmt::Debug for Encrypted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { version, .. } = self;
-        f.debug_struct("Encrypted")
-            .field("version", version)
-            .field("counter", &self.counter())
-            .finish_non_exhaustive()
-    }
-}
-
-#[derive(Default)]
-struct Parts<'a> {
-    /// As sent: reversed.
-    #[cfg_attr(not(feature = "crypto"), expect(dead_code, reason = "part of the nonce"))]
-    own_address: Option<[u8; ADDRESS_LEN]>,
-    ciphertext: &'a [u8],
-    counter: [u8; COUNTER_LEN],
-    tag: [u8; TAG_LEN],
-}
-
 /// Reads service data of [`BTHOME_UUID16`].
 pub(super) fn decode(data: &[u8]) -> Result<Option<Frame>, Malformed> {
     let ([info], body) = take(data, 0)?;
@@ -321,129 +237,4 @@ pub(super) fn decode_v1(data: &[u8]) -> Option<Frame> {
 pub(super) fn decode_v1_encrypted(data: &[u8]) -> Option<Frame> {
     let frame = Encrypted::read(Version::V1, ENCRYPTED, data).ok()?;
     (frame.ciphertext().len() >= V1_OBJECT_LEN).then_some(Frame::BtHomeEncrypted(frame))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use expect_test::{Expect, expect};
-    use std::{borrow::ToOwned, format, string::String, vec::Vec};
-
-    fn read(hex: &str) -> String {
-        match decode(&hex::decode(hex).unwrap()) {
-            Ok(Some(Frame::BtHome(frame))) => {
-                let list: Vec<_> =
-                    frame.measurements().map(|m| format!("{}={:?}", m.object.name(), m.value)).collect();
-                let unread = frame.unread().map_or(String::new(), |unread| format!("; {unread}"));
-                list.join(" ") + &unread
-            }
-            Ok(other) => format!("{other:?}"),
-            Err(error) => format!("{error}"),
-        }
-    }
-
-    fn check(hex: &str, expected: Expect) {
-        expected.assert_eq(&read(hex));
-    }
-
-    #[test]
-    fn what_stands_before_an_unknown_object_is_kept() {
-        check(
-            "40016166ff",
-            expect![
-                "battery=Number(Decimal { mantissa: 97, decimals: 0 }); object id 0x66 is not known at offset 3"
-            ],
-        );
-        check("4066ff", expect!["; object id 0x66 is not known at offset 1"]);
-        check(
-            "42010203040506016166",
-            expect![
-                "battery=Number(Decimal { mantissa: 97, decimals: 0 }); object id 0x66 is not known at offset 9"
-            ],
-        );
-    }
-
-    #[test]
-    fn what_stands_before_a_cut_is_kept_and_nothing_is_malformed() {
-        check(
-            "4002ca0903bf",
-            expect![
-                "temperature=Number(Decimal { mantissa: 2506, decimals: 2 }); the object is cut short at offset 4"
-            ],
-        );
-        check("4002ca", expect!["the frame is cut short at offset 3"]);
-        check("40530348", expect!["the frame is cut short at offset 4"]);
-        check("403b", expect!["the frame is cut short at offset 2"]);
-        check("4201020304", expect!["the frame is cut short at offset 5"]);
-        check("", expect!["the frame is cut short at offset 0"]);
-        check("40", expect![""]);
-    }
-
-    #[test]
-    fn other_versions_are_malformed() {
-        check("0002ca09", expect!["an octet has a value that the format does not allow at offset 0"]);
-        check("6002ca09", expect!["an octet has a value that the format does not allow at offset 0"]);
-    }
-
-    #[test]
-    fn objects_out_of_order_are_read() {
-        check(
-            "4003bf1302ca09",
-            expect![
-                "humidity=Number(Decimal { mantissa: 5055, decimals: 2 }) temperature=Number(Decimal { mantissa: 2506, decimals: 2 })"
-            ],
-        );
-    }
-
-    #[test]
-    fn texts_commands_and_numbers_of_three_octets() {
-        check("403b010305", expect!["command=Command(Command { code: 3, arguments: [5] })"]);
-        check("4053024f4b5401ff", expect![[r#"text=Text("OK") raw=Raw([255])"#]]);
-        check("405302ffff", expect!["text=Raw([255, 255])"]);
-        check("4058ea", expect!["temperature=Number(Decimal { mantissa: -770, decimals: 2 })"]);
-    }
-
-    /// 30 packet ids and a battery: the last object that fits is held whole.
-    #[test]
-    fn a_payload_beyond_the_capacity_is_held_as_far_as_objects_fit() {
-        let long = String::from("40") + &"0009".repeat(29) + "02ca09" + "02ca09";
-        check(
-            &long,
-            expect![
-                "temperature=Number(Decimal { mantissa: 2506, decimals: 2 }); the payload is too long at offset 62"
-            ],
-        );
-        check(
-            &("41".to_owned() + &"00".repeat(62)),
-            expect!["the frame is longer than its format allows at offset 62"],
-        );
-    }
-
-    #[test]
-    fn version_1_is_told_from_other_services_by_its_objects() {
-        let format = |frame: Option<Frame>| frame.map(|frame| frame.format());
-        assert_eq!(format(decode_v1(&[0x02, 0x01, 0x61])), Some("bthome"));
-        for other in [&[][..], &[0x02, 0x01], &[0x00], &[0x02, 0x01, 0x61, 0xff], &[0x02, 0x99, 0x61]] {
-            assert_eq!(format(decode_v1(other)), None, "{other:?}");
-        }
-        assert_eq!(format(decode_v1_encrypted(&[0; 11])), Some("bthome"));
-        assert_eq!(format(decode_v1_encrypted(&[0; 10])), None);
-    }
-
-    /// A float, a MAC address and an unknown object carry their lengths.
-    #[test]
-    fn version_1_passes_over_what_it_does_not_read() {
-        let data = hex::decode("4502000000008702010203040506039988770201612302caff").unwrap();
-        let Some(Frame::BtHome(frame)) = decode_v1(&data) else { panic!() };
-        let numbers: Vec<_> = frame.measurements().map(|m| m.value).collect();
-        let number = |mantissa, decimals| Value::Number(Decimal { mantissa, decimals });
-        assert_eq!(numbers, [number(97, 0), number(-54, 2)]);
-    }
-
-    #[test]
-    fn debug_tells_no_address() {
-        let data = hex::decode("43a5808fe64854f196c06ffb4900112233f08ecbde").unwrap();
-        let debug = format!("{:?}", decode(&data).unwrap());
-        assert_eq!(debug, "Some(BtHomeEncrypted(Encrypted { version: V2, counter: 857870592, .. }))");
-    }
 }

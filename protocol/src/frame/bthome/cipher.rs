@@ -16,7 +16,7 @@ use ccm::{
 
 use super::{
     ADDRESS, ADDRESS_LEN, BTHOME_UUID16, BTHOME_V1_ENCRYPTED_UUID16, BtHome, Builder, ENCRYPTED, Encrypted,
-    Octets, TAG_LEN, Version,
+    Octets, Version, encrypted::TAG_LEN,
 };
 use core::fmt;
 
