@@ -70,8 +70,9 @@ pub enum BleError {
     },
 }
 
-/// Scans on `adapters` until `shutdown`, and sends what they hear, read with the plan's `layouts` too, to `radio`. The scans are stopped in the end, in
-/// whatever way it comes; if the future is dropped instead they go on until the process leaves the bus.
+/// Scans on `adapters` until `shutdown`, and sends what they hear, read with the plan's `layouts` too, to `radio`. The
+/// scans are stopped in the end, in whatever way it comes; if the future is dropped instead they go on until the process
+/// leaves the bus.
 ///
 /// Each call opens a connection to the system bus that btleplug does not close again.
 ///

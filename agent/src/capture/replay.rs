@@ -5,12 +5,15 @@
 //! the plan registers by address is known. Times are the file's, and so is what they rest on.
 
 use super::{Heard, Told};
-use crate::{clock::Now, plan::Layouts, private::Address};
-use flate2::bufread::MultiGzDecoder;
+use crate::{
+    clock::Now,
+    lines::{self, LINE_MAX, Line},
+    plan::Layouts,
+    private::Address,
+};
 use serde::Deserialize;
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
+    io,
     path::{Path, PathBuf},
 };
 use vitrine_protocol::{
@@ -21,9 +24,6 @@ use vitrine_protocol::{
     layout::Payload,
     time::Timestamp,
 };
-
-/// The longest line, in octets; a longer one is an error, so that memory stays bounded.
-const MAX_LINE: u64 = 64 * 1024;
 
 /// Why a recording could not be read on.
 #[derive(Debug, thiserror::Error)]
@@ -98,7 +98,7 @@ impl Recorded {
 /// [`ReplayError::Io`] nothing.
 pub struct Recording {
     path: PathBuf,
-    input: Option<Box<dyn BufRead>>,
+    input: Option<lines::Input>,
     line: u64,
     first_ms: Option<i64>,
     latest_ms: u64,
@@ -119,13 +119,7 @@ impl Recording {
     /// # Errors
     /// [`ReplayError::Io`]
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
-        let file = File::open(path).map_err(|error| ReplayError::Io { path: path.to_owned(), error })?;
-        let file = BufReader::new(file);
-        let input: Box<dyn BufRead> = if path.extension().is_some_and(|extension| extension == "gz") {
-            Box::new(BufReader::new(MultiGzDecoder::new(file)))
-        } else {
-            Box::new(file)
-        };
+        let input = lines::open(path).map_err(|error| ReplayError::Io { path: path.to_owned(), error })?;
         Ok(Self { path: path.to_owned(), input: Some(input), line: 0, first_ms: None, latest_ms: 0 })
     }
 
@@ -147,20 +141,22 @@ impl Iterator for Recording {
     type Item = Result<Recorded, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut line = Vec::new();
+        let (mut line, mut kind) = (Vec::new(), Line::Whole);
         while line.trim_ascii().is_empty() {
-            line.clear();
-            let read = io::Read::take(self.input.as_mut()?, MAX_LINE).read_until(b'\n', &mut line);
-            match read {
-                Ok(0) => return None,
-                Ok(_) => self.line += 1,
+            kind = match lines::next(self.input.as_mut()?, &mut line) {
+                Ok(None) => return None,
+                Ok(Some(kind)) => kind,
                 Err(error) => {
                     self.input = None;
                     return Some(Err(ReplayError::Io { path: self.path.clone(), error }));
                 }
-            }
+            };
+            self.line += 1;
         }
-        let parsed = self.parse(&line);
+        let parsed = match kind {
+            Line::Whole => self.parse(&line),
+            Line::TooLong => Err(format!("the line is longer than {LINE_MAX} octets")),
+        };
         Some(parsed.map_err(|why| ReplayError::Line { path: self.path.clone(), line: self.line, why }))
     }
 }
@@ -168,7 +164,7 @@ impl Iterator for Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::{fs::File, io::Write};
 
     const LINES: &str = r#"{"time":1588358358.747914,"receiver":"r-0","rssi_dbm":-65,"address":"7442c09426bb","adv_hex":"02011a0303aafe1516aafe00e700000000000000000001000000000002"}
 

@@ -89,6 +89,8 @@ pub struct BtHome {
     version: Version,
     encrypted: bool,
     trigger_based: bool,
+    /// 0 if it came in the clear.
+    counter: u32,
     objects: Octets,
     unread: Option<Unread>,
 }
@@ -107,6 +109,11 @@ impl BtHome {
     /// Whether the device sends only when something happens, so that silence says nothing.
     pub fn trigger_based(&self) -> bool {
         self.trigger_based
+    }
+
+    /// The counter of a payload that came encrypted: see [`ReplayGuard`].
+    pub fn counter(&self) -> Option<u32> {
+        self.encrypted.then_some(self.counter)
     }
 
     /// Counts changes of data, modulo 256: a payload with the id of the one before it is a repetition. Optional.
@@ -148,6 +155,7 @@ impl BtHome {
             version,
             encrypted: info & ENCRYPTED != 0,
             trigger_based: info & TRIGGER_BASED != 0,
+            counter: 0,
             objects: Octets::holding(&[&held[..end]]).unwrap_or_default(),
             unread: stop.map(|cause| Unread { offset: (offset + end) as u8, cause }),
         }
@@ -165,7 +173,7 @@ impl fmt::Debug for BtHome {
         }
         f.debug_struct("BtHome")
             .field("version", &self.version)
-            .field("encrypted", &self.encrypted)
+            .field("counter", &self.counter())
             .field("trigger_based", &self.trigger_based)
             .field("packet_id", &self.packet_id())
             .field("measurements", &List(self))

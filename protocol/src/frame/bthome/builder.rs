@@ -155,7 +155,7 @@ fn append_integer(to: &mut Octets, octets: u8, value: u64, fits: bool) -> Result
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Command, Dimmer};
+    use super::super::{CAPACITY, Command, Dimmer};
     use super::*;
 
     fn refusal(id: u8, value: Value<'_>) -> Option<Refused> {
@@ -182,8 +182,8 @@ mod tests {
             refusal(0x3b, Value::Command(Command { code: 0, arguments: &[0; 32] })),
             Some(Refused::Range)
         );
-        assert_eq!(refusal(0x54, Value::Raw(&[0; 59])), Some(Refused::Long));
-        assert_eq!(refusal(0x54, Value::Raw(&[0; 58])), None);
+        assert_eq!(refusal(0x54, Value::Raw(&[0; CAPACITY - 2])), Some(Refused::Long));
+        assert_eq!(refusal(0x54, Value::Raw(&[0; CAPACITY - 3])), None);
     }
 
     #[test]

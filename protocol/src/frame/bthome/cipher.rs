@@ -42,7 +42,8 @@ impl Encrypted {
     /// first, as it is written. Where the payload carries the address itself, that one is taken.
     ///
     /// What is inside was written by the owner of the key: if it ends in the middle of an object,
-    /// [`BtHome::unread`] tells so. Ask a [`ReplayGuard`](super::ReplayGuard) about [`counter`](Self::counter) next.
+    /// [`BtHome::unread`] tells so. Ask a [`ReplayGuard`](super::ReplayGuard) about
+    /// [`BtHome::counter`] next.
     ///
     /// # Errors
     /// [`NotAuthentic`] for another key or address, and for octets that were changed.
@@ -77,7 +78,8 @@ impl Encrypted {
             (Version::V2, 0) => 1,
             (Version::V2, _) => 1 + ADDRESS_LEN,
         };
-        Ok(BtHome::read(self.version, self.info, offset, text.as_bytes()))
+        let content = BtHome::read(self.version, self.info, offset, text.as_bytes());
+        Ok(BtHome { counter: self.counter(), ..content })
     }
 }
 

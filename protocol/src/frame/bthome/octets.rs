@@ -2,7 +2,7 @@
 
 /// The most octets of a payload that are held. A legacy advertisement has room for 27 (31, less a structure's header
 /// and the UUID); extended ones may carry more.
-pub const CAPACITY: usize = 61;
+pub const CAPACITY: usize = 56;
 
 /// Up to [`CAPACITY`] octets.
 #[derive(Clone, Copy, PartialEq, Eq)]
