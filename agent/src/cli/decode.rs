@@ -25,8 +25,8 @@ use vitrine_protocol::frame::Frame;
 /// empty line gives nothing.
 ///
 /// Formats: ibeacon, eddystone-uid, eddystone-url, eddystone-tlm, eddystone-etlm, eddystone-eid, altbeacon, ruuvi, kontakt,
-/// minew, bthome. Other payloads give no frame. What cannot be read gives an `error` with the offset of the octet where reading
-/// failed.
+/// minew, bthome, vitrine. Other payloads give no frame. What cannot be read gives an `error` with the offset of the octet
+/// where reading failed.
 #[derive(Debug, clap::Args)]
 #[command(after_long_help = "\
 Examples:

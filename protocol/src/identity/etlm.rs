@@ -10,23 +10,11 @@
 //! beacon, not as a fact; the secure frame has none of these faults.
 
 use super::{
-    Exponent,
+    Exponent, Forged,
     aes::{Aes128, BLOCK, cmac},
     key::IdentityKey,
 };
 use crate::frame::{EddystoneEtlm, EddystoneTlm};
-
-/// The MIC does not fit: another beacon's frame, another window's, or a forged one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forged;
-
-impl core::fmt::Display for Forged {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the telemetry's integrity check does not fit the key and the window")
-    }
-}
-
-impl core::error::Error for Forged {}
 
 /// Encrypts `telemetry` at the beacon's time `time_s`. `salt` is random, and fresh for each frame.
 pub fn encrypt<A: Aes128>(

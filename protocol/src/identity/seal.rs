@@ -23,7 +23,7 @@
 //! Bits and triggers that are not in the table are sent as zero and ignored when read.
 
 use super::{
-    Exponent,
+    Exponent, Forged,
     aes::{Adapter, Aes128},
     eid,
     key::{IdentityKey, SealingKey},
@@ -78,18 +78,6 @@ pub enum Trigger {
     /// Somebody came near.
     Presence = 4,
 }
-
-/// The MIC does not fit: the frame was forged or damaged, or belongs to another window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Forged;
-
-impl core::fmt::Display for Forged {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str("the frame's integrity check does not fit the key and the window")
-    }
-}
-
-impl core::error::Error for Forged {}
 
 /// The frame that a beacon sends at its time `time_s`. A `counter` is used for one frame only.
 pub fn seal<A: Aes128>(

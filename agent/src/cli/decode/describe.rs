@@ -62,6 +62,12 @@ pub(super) enum Described<'a> {
     },
     #[serde(rename = "bthome")]
     BtHome(bthome::Described),
+    Vitrine {
+        identifier: Hex<'a>,
+        counter: u32,
+        ciphertext: Hex<'a>,
+        mic: Hex<'a>,
+    },
 }
 
 /// A Kontakt.io beacon.
@@ -119,6 +125,12 @@ impl<'a> Described<'a> {
             Frame::Minew(minew) => described_minew(minew),
             Frame::BtHome(readable) => Self::BtHome(bthome::readable(readable)),
             Frame::BtHomeEncrypted(encrypted) => Self::BtHome(bthome::encrypted(encrypted)),
+            Frame::Secure(secure) => Self::Vitrine {
+                identifier: Hex(&secure.identifier),
+                counter: secure.counter.get(),
+                ciphertext: Hex(&secure.ciphertext),
+                mic: Hex(&secure.mic),
+            },
             _ => return None,
         })
     }
@@ -220,6 +232,17 @@ mod tests {
 
     pub(super) fn service(uuid: u16, hex: &str, expected: Expect) {
         check(Frame::from_service_data(uuid, &hex::decode(hex).unwrap()), expected);
+    }
+
+    #[test]
+    fn a_secure_frame_shows_what_is_on_air() {
+        manufacturer(
+            0xffff,
+            "01acd40f3ff099defc00abcd2b4b9e53af70b0f709f2ac59",
+            expect![[
+                r#"{"format":"vitrine","identifier":"acd40f3ff099defc","counter":43981,"ciphertext":"2b4b9e53af70b0f7","mic":"09f2ac59"}"#
+            ]],
+        );
     }
 
     #[test]
