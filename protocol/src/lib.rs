@@ -8,6 +8,8 @@
 //! | [`advertisement`], [`frame`] | beacon and gateway: BLE advertisements |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
+//!
+//! `schema` (feature `schema`) adds what the documents in this crate's directory `schema` are generated from.
 #![no_std]
 #![forbid(unsafe_code)]
 
