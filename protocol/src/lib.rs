@@ -11,6 +11,8 @@
 //! | `shelf` (feature `shelf`) | shelf controller and gateway: frames on a serial line |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
+//!
+//! `schema` (feature `schema`) adds what the documents in this crate's directory `schema` are generated from.
 #![no_std]
 #![forbid(unsafe_code)]
 

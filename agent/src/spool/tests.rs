@@ -221,7 +221,9 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
     commit(&spool, vec![event(Stream::Stock, 800)]).await;
     let (records, upto) = read_all(&spool, Lane::Facts).await;
     let got = seqs(&records, Stream::Stock);
-    let gaps = gaps(&spool).await;
+    let mut gaps = gaps(&spool).await;
+    // Where numbers had to be skipped, they were in every stream of the lane.
+    assert!(exact || gaps.remove(&(Stream::Devices, 1, 8192, false)), "{gaps:?}");
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     let &(stream, first, last, gap_exact) = gaps.first().unwrap();
     assert_eq!((stream, gap_exact), (Stream::Stock, exact));
