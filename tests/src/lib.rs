@@ -8,6 +8,7 @@ pub mod gate;
 pub mod http;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod schema;
 pub mod store;
 pub mod subscriber;
 pub mod uplink;

@@ -8,6 +8,8 @@
 //! Left out so far: authentication (the listener is on loopback only) and rate limits.
 
 mod parse;
+#[cfg(feature = "schema")]
+pub mod schema;
 
 use super::{Ingest, Input};
 use crate::{clock::Clock, plan::Plan};
@@ -32,6 +34,13 @@ pub const BODY_LIMIT: usize = 64 * 1024;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 const RETRY_AFTER_S: &str = "1";
 
+/// Where shelves post their readings.
+pub const READINGS: &str = "/v1/shelf/readings";
+/// Where kiosks post what was done at them.
+pub const INTERACTIONS: &str = "/v1/kiosk/interactions";
+/// Where counters post their counts.
+pub const COUNTERS: &str = "/v1/counters";
+
 /// What the handlers need.
 #[derive(Clone, Debug)]
 struct Api {
@@ -42,9 +51,13 @@ struct Api {
 
 /// What was wrong with a request, as RFC 9457 has it.
 #[derive(Debug, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub(super) struct Problem {
+    /// The HTTP status.
     status: u16,
+    /// Its name.
     title: &'static str,
+    /// What is wrong, and what to do.
     detail: String,
     /// JSON pointer (RFC 6901) to the place in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,9 +67,9 @@ pub(super) struct Problem {
 /// The routes. Inputs go to `ingest` and are dated by `clock`.
 pub fn router(plan: Arc<Plan>, ingest: mpsc::Sender<Ingest>, clock: Clock) -> Router {
     Router::new()
-        .route("/v1/shelf/readings", post(|api, body| take(api, body, parse::shelf_readings)))
-        .route("/v1/kiosk/interactions", post(|api, body| take(api, body, parse::kiosk_interactions)))
-        .route("/v1/counters", post(|api, body| take(api, body, parse::counts)))
+        .route(READINGS, post(|api, body| take(api, body, parse::shelf_readings)))
+        .route(INTERACTIONS, post(|api, body| take(api, body, parse::kiosk_interactions)))
+        .route(COUNTERS, post(|api, body| take(api, body, parse::counts)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
         .with_state(Api { plan, ingest, clock })
 }
