@@ -87,6 +87,14 @@ impl DeviceKey {
 mod tests {
     use super::*;
     use crate::identity::SoftwareAes;
+    use core::fmt::{Debug, Display};
+    use static_assertions::{assert_impl_all, assert_not_impl_any};
+
+    assert_not_impl_any!(DeviceKey: Debug, Display, PartialEq, serde::Serialize, Copy);
+    assert_not_impl_any!(IdentityKey: Debug, Display, PartialEq, serde::Serialize, Copy);
+    assert_not_impl_any!(SealingKey: Debug, Display, PartialEq, serde::Serialize, Copy);
+    // The cipher under a key wipes it too.
+    assert_impl_all!(SoftwareAes: zeroize::ZeroizeOnDrop);
 
     /// Expected values: `KBKDFCMAC` of the Python package `cryptography` 46, with `rlen=1, llen=2`.
     #[test]

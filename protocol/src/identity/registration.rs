@@ -51,7 +51,7 @@ impl core::fmt::Display for Refused {
         f.write_str(match self {
             Self::WeakKey => "the beacon's public key is worthless: register it anew",
             Self::WrongIdentifier => {
-                "the beacon sends another identifier than its key, time and exponent give: was it given our public key?"
+                "the beacon sends another identifier than its key and time give: was it given our public key?"
             }
         })
     }
