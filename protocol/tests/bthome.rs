@@ -91,8 +91,7 @@ fn case(vector: &Json) -> Case {
     let frame = match octets("adv_hex") {
         Some(advertisement) => Frame::decode(&advertisement).next(),
         None => {
-            let uuid = &vector["svc_uuid"].as_str().unwrap()[..4];
-            let uuid = u16::from_str_radix(uuid, 16).unwrap();
+            let uuid = u16::from_str_radix(vector["svc_uuid"].as_str().unwrap(), 16).unwrap();
             Frame::from_service_data(uuid, &octets("svc_hex").unwrap()).transpose()
         }
     };

@@ -82,13 +82,19 @@ def read_vectors():
 
 
 def whole(vector):
+    """None for what is only a part, as an encoded URL."""
+
+    def octets(key):
+        return bytes.fromhex(vector[key].replace("X", "0"))
+
     if "adv_hex" in vector:
-        return bytes.fromhex(vector["adv_hex"])
+        return octets("adv_hex")
     if "svc_hex" in vector:
-        uuid = int(vector["svc_uuid"][:4], 16).to_bytes(2, "little")
-        return structure(0x01, b"\x06") + structure(0x16, uuid + bytes.fromhex(vector["svc_hex"]))
+        uuid = int(vector["svc_uuid"], 16).to_bytes(2, "little")
+        return structure(0x01, b"\x06") + structure(0x16, uuid + octets("svc_hex"))
     if "mfr_hex" in vector:
-        return structure(0x01, b"\x06") + structure(0xFF, bytes.fromhex(vector["mfr_hex"]))
+        company = vector["mfr_company"].to_bytes(2, "little") if "mfr_company" in vector else b""
+        return structure(0x01, b"\x06") + structure(0xFF, company + octets("mfr_hex"))
     return None
 
 
@@ -97,7 +103,8 @@ def structure(ad_type, data):
 
 
 def structures(advertisement):
-    while advertisement and advertisement[0]:
+    """Type and data of each, up to the first that is cut short."""
+    while len(advertisement) > 1 and 0 < advertisement[0] < len(advertisement):
         length = advertisement[0]
         yield advertisement[1], advertisement[2 : length + 1]
         advertisement = advertisement[length + 1 :]

@@ -21,8 +21,8 @@ use vitrine_protocol::frame::Frame;
 /// Decode BLE advertisements, one JSON object a line
 ///
 /// A line is a whole advertisement in hexadecimal digits, or a JSON object with `adv_hex`, or `svc_uuid` and `svc_hex`, or
-/// `mfr_hex` (which starts with the company, little endian, unless `mfr_company` names it). Other keys are ignored; an
-/// empty line gives nothing.
+/// `mfr_hex` (which starts with the company, little endian, unless `mfr_company` names it); for --key, it has the sender's
+/// `address`. Other keys are ignored; an empty line gives nothing.
 ///
 /// Formats: ibeacon, eddystone-uid, eddystone-url, eddystone-tlm, eddystone-etlm, eddystone-eid, altbeacon, ruuvi, kontakt,
 /// minew, bthome, vitrine. Other payloads give no frame. What cannot be read gives an `error` with the offset of the octet
