@@ -167,6 +167,22 @@ fn decode_decrypts_with_the_key_of_a_device() {
 }
 
 #[test]
+fn decode_reads_a_file_or_says_that_there_is_none() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mitll-1-may-anechoic-chamber.jsonl.gz");
+    let (code, out, err) = vitrine(&["decode", &file.display().to_string()], "");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(out.lines().count(), 64_007);
+    assert!(out.lines().all(|line| line == r#"{"frames":[],"error":null}"#));
+
+    let (code, out, err) = vitrine(&["decode", "heard.jsonl"], "");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.starts_with("vitrine: heard.jsonl: no file that can be read, and no hexadecimal digits"),
+        "{err}"
+    );
+}
+
+#[test]
 fn replay_counts_what_is_in_a_recording() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mitll-1-may-anechoic-chamber.jsonl.gz");
     let file = file.display().to_string();

@@ -46,7 +46,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     match args.input.as_str() {
         "-" => stream(lines::input(io::stdin()), args.keys, out)?,
         text if names_a_file(text) => {
-            let input = lines::open(Path::new(text)).with_context(|| text.to_owned())?;
+            let input = lines::open(Path::new(text))
+                .with_context(|| format!("{text}: no file that can be read, and no hexadecimal digits"))?;
             stream(input, args.keys, out)?;
         }
         text => stream(lines::input(io::Cursor::new(text.to_owned())), args.keys, out)?,
