@@ -146,22 +146,6 @@ fn decode_reads_an_argument_or_lines() {
 }
 
 #[test]
-fn decode_reads_a_file_or_says_that_there_is_none() {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mitll-1-may-anechoic-chamber.jsonl.gz");
-    let (code, out, err) = vitrine(&["decode", &file.display().to_string()], "");
-    assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert_eq!(out.lines().count(), 64_007);
-    assert!(out.lines().all(|line| line == r#"{"frames":[],"error":null}"#));
-
-    let (code, out, err) = vitrine(&["decode", "heard.jsonl"], "");
-    assert_eq!((code, out.as_str()), (Some(1), ""));
-    assert!(
-        err.starts_with("vitrine: heard.jsonl: no file that can be read, and no hexadecimal digits"),
-        "{err}"
-    );
-}
-
-#[test]
 fn decode_decrypts_with_the_key_of_a_device() {
     let payload = "41a47266c95f730011223378237214";
     let line = format!(r#"{{"svc_uuid":"fcd2","svc_hex":"{payload}","address":"54:48:E6:8F:80:A5"}}"#);
@@ -180,6 +164,22 @@ fn decode_decrypts_with_the_key_of_a_device() {
     let (code, out, err) = vitrine(&["decode", "--key", "231d"], "");
     assert_eq!((code, out.as_str()), (Some(2), ""));
     assert!(err.contains("needs 32 hexadecimal digits") && !err.contains("231d39"), "{err}");
+}
+
+#[test]
+fn decode_reads_a_file_or_says_that_there_is_none() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mitll-1-may-anechoic-chamber.jsonl.gz");
+    let (code, out, err) = vitrine(&["decode", &file.display().to_string()], "");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(out.lines().count(), 64_007);
+    assert!(out.lines().all(|line| line == r#"{"frames":[],"error":null}"#));
+
+    let (code, out, err) = vitrine(&["decode", "heard.jsonl"], "");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.starts_with("vitrine: heard.jsonl: no file that can be read, and no hexadecimal digits"),
+        "{err}"
+    );
 }
 
 #[test]

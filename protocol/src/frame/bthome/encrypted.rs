@@ -32,7 +32,8 @@ impl Encrypted {
         self.info & TRIGGER_BASED != 0
     }
 
-    /// Counts the device's advertisements. Not authentic before decryption; then see [`ReplayGuard`].
+    /// Counts the device's advertisements. Not authentic before decryption; then see
+    /// [`ReplayGuard`](super::ReplayGuard).
     pub fn counter(&self) -> u32 {
         u32::from_le_bytes(self.parts().counter)
     }
