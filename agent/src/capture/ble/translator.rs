@@ -302,7 +302,7 @@ mod tests {
     fn an_unknown_payload_is_heard_once_without_a_frame() {
         let mut translator = translator();
         translator.handle(rssi(DEVICE, -70), at(0));
-        let data = [(0xffff, vec![1]), (APPLE_COMPANY, vec![0x10, 0x05])].into();
+        let data = [(0xfffe, vec![1]), (APPLE_COMPANY, vec![0x10, 0x05])].into();
         let advertisement = translator
             .handle(Report::of_manufacturer_data(DEVICE, &data, &Layouts::default()).unwrap(), at(1))
             .unwrap();
@@ -341,7 +341,7 @@ mod tests {
             translator.handle(rssi(&device(index), -70), at(index as u64));
         }
         // A payload is a sign of life too.
-        translator.handle(manufacturer_data(&device(0), 0xffff, &[1]), at(5000));
+        translator.handle(manufacturer_data(&device(0), 0xfffe, &[1]), at(5000));
         for index in MAX_DEVICES..MAX_DEVICES + 2 {
             translator.handle(rssi(&device(index), -70), at(5001));
         }
