@@ -14,10 +14,14 @@ pub(crate) fn status(data: &[u8]) {
     written_again::<Status>(data);
 }
 
-/// What was read is read again from what we write of it.
+/// What was read is read again from what we write of it. What a later version brought is read as `Unknown`, and never
+/// written.
 fn written_again<T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug>(json: &[u8]) {
     if let Ok(value) = serde_json::from_slice::<T>(json) {
-        let written = serde_json::to_vec(&value).expect("what was read can be written");
+        let Ok(written) = serde_json::to_vec(&value) else {
+            assert!(format!("{value:?}").contains("Unknown"), "all that is known can be written");
+            return;
+        };
         let again: T = serde_json::from_slice(&written).expect("what was written can be read");
         assert_eq!(again, value);
     }
