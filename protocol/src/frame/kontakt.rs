@@ -1,8 +1,8 @@
 //! Kontakt.io beacons: service data of UUID 0xFE6A.
 //!
-//! Format: developer.kontakt.io, *Hardware, Packets*: *Secure Profile* (0x01 shuffled, 0x02 plain), *Telemetry* (0x03)
-//! and *Location* (0x05). The beacon is identified; the fields of telemetry are not read, and a shuffled identifier
-//! only Kontakt.io's own cloud can resolve.
+//! Format: developer.kontakt.io, *Hardware, Packets*: *Telemetry* (0x03) and *Location* (0x05) by the vendor's tables;
+//! *Secure Profile* (0x01 shuffled, 0x02 plain) as other open readers have it. The beacon is identified; the fields of
+//! telemetry are not read, and a shuffled identifier only Kontakt.io's own cloud can resolve.
 
 use super::take;
 use crate::advertisement::{Fault, Malformed};
