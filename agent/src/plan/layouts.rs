@@ -2,7 +2,7 @@
 
 use crate::private::LayoutBeacon;
 use arrayvec::ArrayVec;
-use std::collections::HashMap;
+use std::{collections::HashMap, iter};
 use vitrine_protocol::layout::{IDENTIFIER_MAX, IDENTIFIERS_MAX, Layout, Payload};
 
 /// Most layouts of a plan: everything that is heard is held against each.
@@ -45,8 +45,9 @@ impl Layouts {
 
 /// At most [`IDENTIFIERS_MAX`] identifiers of at most [`IDENTIFIER_MAX`] octets have room; no layout has more.
 fn key<'a>(layout: usize, identifiers: impl IntoIterator<Item = &'a [u8]>) -> Key {
-    let identifiers = identifiers.into_iter().flat_map(|octets| [&[octets.len() as u8], octets].concat());
-    std::iter::once(layout as u8).chain(identifiers).take(Key::new().capacity()).collect()
+    let with_length = |octets: &'a [u8]| iter::once(octets.len() as u8).chain(octets.iter().copied());
+    let identifiers = identifiers.into_iter().flat_map(with_length);
+    iter::once(layout as u8).chain(identifiers).take(Key::new().capacity()).collect()
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //!
 //! A target is a function that takes any octets, has a parser read them and asserts what must hold whatever they
 //! are. [`TARGETS`] lists them. Two drivers run the same functions: libFuzzer (`fuzz_targets/`, coverage-guided), and
-//! the plain harness in `tests/plain.rs`, which mutates seeds on stable Rust and is part of every test run.
+//! the plain harness in `tests/plain/`, which mutates seeds on stable Rust and is part of every test run.
 
 pub mod seeds;
 mod targets;
