@@ -1,0 +1,261 @@
+//! The account: what was answered must come, or lie in exactly one gap; no number is given twice.
+//!
+//! Events are known by their stream and serial number (see [`super::load`]), which rises with every event that is
+//! handed over. Which sequence number each one got is learned from what comes back. An event that was handed over
+//! and never answered may come or not.
+
+use super::load;
+use std::{
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    fmt,
+};
+use vitrine_agent::spool::Record;
+use vitrine_protocol::{
+    event::{Body, Event, EventId, GapReason},
+    topic::Stream,
+};
+
+/// What is known of every stream.
+#[derive(Clone, Debug, Default)]
+pub struct Ledger {
+    accounts: BTreeMap<Stream, Account>,
+    /// Gap events by id: the same one may be said again, under another number.
+    gaps: BTreeMap<EventId, Hole>,
+    /// Numbers of the stream of gaps itself, and which event had each.
+    stated: BTreeMap<u64, EventId>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Account {
+    answered: BTreeSet<u64>,
+    /// Serial numbers by sequence number.
+    received: BTreeMap<u64, u64>,
+}
+
+/// A range of sequence numbers that are said to be lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// The stream.
+    pub stream: Stream,
+    /// The first number.
+    pub first_seq: u64,
+    /// The last number.
+    pub last_seq: u64,
+    /// Whether each of them had been given.
+    pub exact: bool,
+    /// Why.
+    pub reason: GapReason,
+}
+
+impl fmt::Display for Hole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { stream, first_seq, last_seq, exact, reason } = self;
+        write!(f, "{stream} {first_seq}..={last_seq} ({reason:?}, exact: {exact})")
+    }
+}
+
+/// What a balanced account amounts to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Balance {
+    /// Events that came.
+    pub received: u64,
+    /// Answered events that did not; each lies in a gap.
+    pub lost: u64,
+    /// The gaps.
+    pub holes: Vec<Hole>,
+}
+
+impl Ledger {
+    /// Remembers that the events `serials` of a stream are durable, so it was said.
+    pub fn answered(&mut self, stream: Stream, serials: std::ops::Range<u64>) {
+        self.accounts.entry(stream).or_default().answered.extend(serials);
+    }
+
+    /// Remembers an event that was read from the spool.
+    ///
+    /// # Errors
+    /// Where it is not as it was handed over, or its number was another event's.
+    pub fn received(&mut self, record: &Record) -> Result<(), String> {
+        let Record { stream, seq, json, .. } = record;
+        let (stream, seq) = (*stream, *seq);
+        if stream == Stream::Gaps {
+            return self.stated(seq, json);
+        }
+        let serial =
+            load::serial(json).ok_or_else(|| format!("{stream} {seq}: not what was spooled: {json}"))?;
+        self.received_serial(stream, seq, serial)
+    }
+
+    /// [`Ledger::received`] for an event whose content has been looked at.
+    ///
+    /// # Errors
+    /// Where its number was another event's.
+    pub fn received_serial(&mut self, stream: Stream, seq: u64, serial: u64) -> Result<(), String> {
+        match self.accounts.entry(stream).or_default().received.insert(seq, serial) {
+            Some(other) if other != serial => {
+                Err(format!("{stream} {seq}: given to event {other} and to event {serial}"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn stated(&mut self, seq: u64, json: &str) -> Result<(), String> {
+        let event: Event = serde_json::from_str(json).map_err(|e| format!("gaps {seq}: {e}: {json}"))?;
+        let Body::Gap(gap) = event.body else { return Err(format!("gaps {seq}: not a gap: {json}")) };
+        let hole = Hole {
+            stream: gap.stream,
+            first_seq: gap.first_seq,
+            last_seq: gap.last_seq,
+            exact: gap.exact,
+            reason: gap.reason,
+        };
+        if *self.stated.entry(seq).or_insert(event.id) != event.id {
+            return Err(format!("gaps {seq}: given to two gaps"));
+        }
+        match self.gaps.entry(event.id) {
+            Entry::Vacant(entry) => {
+                entry.insert(hole);
+                Ok(())
+            }
+            Entry::Occupied(entry) if *entry.get() == hole => Ok(()),
+            Entry::Occupied(entry) => Err(format!("one gap, two statements: {} and {hole}", entry.get())),
+        }
+    }
+
+    /// Balances the account, after everything in the spool was read.
+    ///
+    /// # Errors
+    /// One line for each thing that is wrong.
+    pub fn balance(&self) -> Result<Balance, String> {
+        let mut wrong = Vec::new();
+        let mut balance = Balance { holes: self.gaps.values().copied().collect(), ..Balance::default() };
+        balance.holes.sort_by_key(|hole| (hole.stream, hole.first_seq));
+        let streams: BTreeSet<Stream> =
+            self.accounts.keys().copied().chain(balance.holes.iter().map(|hole| hole.stream)).collect();
+        let empty = Account::default();
+        for stream in streams {
+            let account = self.accounts.get(&stream).unwrap_or(&empty);
+            let holes = balance.holes.iter().filter(|hole| hole.stream == stream);
+            wrong.extend(covered_once(stream, account, holes));
+            wrong.extend(in_order(stream, account));
+            let received: BTreeSet<u64> = account.received.values().copied().collect();
+            let lost: Vec<u64> = account.answered.difference(&received).copied().collect();
+            wrong.extend(unaccounted(stream, account, &lost, &balance.holes));
+            balance.received += received.len() as u64;
+            balance.lost += lost.len() as u64;
+        }
+        if wrong.is_empty() { Ok(balance) } else { Err(wrong.join("\n")) }
+    }
+}
+
+/// Every number up to the last one known either came, or lies in exactly one gap.
+fn covered_once<'a>(stream: Stream, account: &Account, holes: impl Iterator<Item = &'a Hole>) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let mut next = 1;
+    let came = account.received.keys().map(|&seq| (seq, seq, None));
+    let mut spans: Vec<_> =
+        came.chain(holes.map(|hole| (hole.first_seq, hole.last_seq, Some(hole)))).collect();
+    spans.sort_by_key(|&(first, last, hole)| (first, last, hole.is_some()));
+    for (first, last, hole) in spans {
+        let what =
+            hole.map_or_else(|| format!("{stream} {first}, which came,"), |hole| format!("the gap {hole}"));
+        if first < next {
+            wrong.push(format!("{what} is accounted for twice"));
+        }
+        if first > next {
+            wrong.push(format!(
+                "{stream} {next}..={} did not come and lies in no gap; then {what}",
+                first - 1
+            ));
+        }
+        next = next.max(last + 1);
+    }
+    wrong
+}
+
+/// Events come in the order in which they were handed over, each under one number.
+fn in_order(stream: Stream, account: &Account) -> Option<String> {
+    let mut pairs = account.received.iter().zip(account.received.iter().skip(1));
+    let ((seq, serial), (next_seq, next_serial)) = pairs.find(|((_, serial), (_, next))| serial >= next)?;
+    Some(format!("{stream}: event {serial} has number {seq}, and event {next_serial} number {next_seq}"))
+}
+
+/// Answered events that did not come must have had numbers that lie in gaps: between those of the events that came
+/// before and after them there is a hole large enough.
+fn unaccounted(stream: Stream, account: &Account, lost: &[u64], holes: &[Hole]) -> Vec<String> {
+    let mut by_place: BTreeMap<(u64, u64), (u64, u64)> = BTreeMap::new();
+    let seqs: BTreeMap<u64, u64> = account.received.iter().map(|(&seq, &serial)| (serial, seq)).collect();
+    for &serial in lost {
+        let before = seqs.range(..serial).next_back().map_or(0, |(_, &seq)| seq);
+        let after = seqs.range(serial..).next().map_or(u64::MAX, |(_, &seq)| seq);
+        by_place.entry((before, after)).or_insert((serial, 0)).1 += 1;
+    }
+    let mut wrong = Vec::new();
+    for ((before, after), (serial, count)) in by_place {
+        let stated: u64 = holes
+            .iter()
+            .filter(|hole| hole.stream == stream && hole.first_seq > before && hole.last_seq < after)
+            .map(|hole| hole.last_seq + 1 - hole.first_seq)
+            .sum();
+        if stated < count {
+            wrong.push(format!(
+                "{stream}: {count} answered events from {serial} on, after number {before}, are lost, and gaps state {stated}"
+            ));
+        }
+    }
+    wrong
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger(received: &[(u64, u64)], answered: std::ops::Range<u64>, gaps: &[(u64, u64)]) -> Ledger {
+        let mut ledger = Ledger::default();
+        ledger.answered(Stream::Kiosk, answered);
+        for &(seq, serial) in received {
+            ledger.received_serial(Stream::Kiosk, seq, serial).unwrap();
+        }
+        for (index, &(first_seq, last_seq)) in gaps.iter().enumerate() {
+            let hole =
+                Hole { stream: Stream::Kiosk, first_seq, last_seq, exact: true, reason: GapReason::Corrupt };
+            ledger.gaps.insert(EventId([u8::try_from(index).unwrap(); 16]), hole);
+        }
+        ledger
+    }
+
+    #[track_caller]
+    fn wrong(ledger: &Ledger, what: &str) {
+        let error = ledger.balance().unwrap_err();
+        assert!(error.contains(what), "{error}");
+    }
+
+    #[test]
+    fn an_account_without_loss_balances() {
+        let balance = ledger(&[(1, 10), (2, 11), (3, 15)], 10..12, &[]).balance().unwrap();
+        assert_eq!(balance, Balance { received: 3, lost: 0, holes: Vec::new() });
+    }
+
+    #[test]
+    fn a_loss_needs_a_gap_of_its_size() {
+        wrong(&ledger(&[(1, 0)], 0..3, &[]), "2 answered events from 1 on");
+        wrong(&ledger(&[(1, 0)], 0..3, &[(2, 2)]), "gaps state 1");
+        assert_eq!(ledger(&[(1, 0)], 0..3, &[(2, 3)]).balance().unwrap().lost, 2);
+        wrong(&ledger(&[(1, 0), (4, 3)], 0..4, &[]), "2..=3 did not come and lies in no gap");
+        assert_eq!(ledger(&[(1, 0), (4, 3)], 0..4, &[(2, 3)]).balance().unwrap().lost, 2);
+    }
+
+    #[test]
+    fn a_gap_must_not_cover_what_came_or_another_gap() {
+        wrong(&ledger(&[(1, 0), (2, 1)], 0..2, &[(2, 2)]), "accounted for twice");
+        wrong(&ledger(&[(1, 0)], 0..3, &[(2, 3), (3, 3)]), "accounted for twice");
+    }
+
+    #[test]
+    fn a_number_belongs_to_one_event_and_the_order_is_kept() {
+        let mut twice = ledger(&[(1, 0)], 0..1, &[]);
+        assert!(twice.received_serial(Stream::Kiosk, 1, 1).is_err());
+        wrong(&ledger(&[(1, 5), (2, 4)], 4..6, &[]), "event 5 has number 1");
+        wrong(&ledger(&[(1, 5), (2, 5)], 5..6, &[]), "event 5 has number 1");
+    }
+}
