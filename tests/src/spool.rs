@@ -6,4 +6,5 @@ pub mod effort;
 pub mod ledger;
 pub mod load;
 pub mod queue;
+pub mod recorder;
 pub mod worker;

@@ -1,5 +1,6 @@
 //! The process is killed at any instant, again and again on the same spool.
 
+use super::{PROGRAM, check};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -9,13 +10,12 @@ use std::{
 use tokio::time::Instant;
 use vitrine_agent::spool::Lane;
 use vitrine_tests::spool::{
-    effort,
+    disk, effort,
     ledger::{Balance, Ledger},
-    queue::{Queue, Settings},
+    queue::Settings,
     worker::{self, Reading, Said, Worker},
 };
 
-const PROGRAM: &str = env!("CARGO_BIN_EXE_spool_child");
 /// More than a process comes to in its short life.
 const SERIALS_A_ROUND: u64 = 1 << 20;
 /// What is aimed at comes within this time, or the process is killed anyway.
@@ -133,21 +133,10 @@ fn newest_segments(spool: &Path) -> Vec<PathBuf> {
     lanes.into_iter().flatten().collect()
 }
 
-/// Opens the spool and reads all that is in it; the account must balance. What was read is freed, or not.
-async fn check(spool: &Path, settings: Settings, ledger: &mut Ledger, free: bool) -> Result<Balance, String> {
-    let mut queue = Queue::open(spool, settings).map_err(|e| e.to_string())?;
-    queue.read_to_end(ledger).await?;
-    if free {
-        queue.free().await.map_err(|e| e.to_string())?;
-    }
-    queue.close().await.map_err(|e| e.to_string())?;
-    ledger.balance()
-}
-
 /// The same on a copy: the spool stays as the killed process left it.
 async fn check_copy(spool: &Path, settings: Settings, mut ledger: Ledger) -> Result<Balance, String> {
     let dir = tempfile::tempdir().unwrap();
     let copy = dir.path().join("spool");
-    vitrine_tests::spool::disk::copy_dir(spool, &copy);
+    disk::copy_dir(spool, &copy);
     check(&copy, settings, &mut ledger, false).await
 }

@@ -5,3 +5,24 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod kill;
+mod power;
+
+use std::path::Path;
+use vitrine_tests::spool::{
+    ledger::{Balance, Ledger},
+    queue::{Queue, Settings},
+};
+
+/// The process that is killed.
+const PROGRAM: &str = env!("CARGO_BIN_EXE_spool_child");
+
+/// Opens the spool and reads all that is in it; the account must balance. What was read is freed, or not.
+async fn check(spool: &Path, settings: Settings, ledger: &mut Ledger, free: bool) -> Result<Balance, String> {
+    let mut queue = Queue::open(spool, settings).map_err(|e| e.to_string())?;
+    queue.read_to_end(ledger).await?;
+    if free {
+        queue.free().await.map_err(|e| e.to_string())?;
+    }
+    queue.close().await.map_err(|e| e.to_string())?;
+    ledger.balance()
+}
