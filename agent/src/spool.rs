@@ -70,11 +70,27 @@
 
 mod block;
 mod committer;
+mod config;
+mod dense;
+mod dirs;
 mod files;
 mod log;
 mod mark;
+mod pack;
+mod reader;
+mod recover;
+mod room;
+mod scan;
 mod segment;
+mod spare;
+mod stats;
 mod writer;
+
+pub use block::BlockError;
+pub use config::{Bound, Config, WhenFull};
+pub use mark::Mark;
+pub use scan::{Found, Scan};
+pub use stats::{LaneStats, Stats};
 
 use crate::{
     clock::Clock,
@@ -84,23 +100,23 @@ use crate::{
 use committer::{Command, Committer};
 use files::{Birth, Checkpoint};
 use log::Log;
-use mark::{Loss, Mark, RecordBody};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     collections::BTreeMap,
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
 use vitrine_protocol::{Id, event::EventId, time::Timestamp, topic::Stream};
-use writer::Writer;
+use writer::Surroundings;
 
 /// The most octets of an encoded block: sled keeps larger values in files that our sync would miss.
-pub const MAX_BLOCK: usize = 6 * 1024;
+pub const MAX_BLOCK: usize = 14 * 1024;
 /// The most octets of an event or a note.
 pub const MAX_RECORD: usize = 4 * 1024;
 /// Commits that wait for the committer.
@@ -137,6 +153,11 @@ impl Lane {
             Stream::Stock | Stream::Devices => Self::Facts,
             Stream::Shelf | Stream::Kiosk | Stream::Door | Stream::Till => Self::Slots,
         }
+    }
+
+    /// The streams of the lane.
+    pub fn streams(self) -> impl Iterator<Item = Stream> {
+        Stream::ALL.iter().copied().filter(move |&stream| Self::of(stream) == self)
     }
 
     /// The lane's directory.
@@ -247,6 +268,19 @@ pub enum SpoolError {
     /// A lane's file and its newest segment are both lost: how far numbering went is not known.
     #[error("{0}: it is not known any more how far this lane's numbering went")]
     Unrecoverable(PathBuf),
+    /// The spool is in a format that this agent does not know.
+    #[error(
+        "{dir}: this spool has format {found}, and this agent knows format {known}: install the version of vitrine that wrote it, \
+         or name another directory by `path` under [spool] in gateway.toml"
+    )]
+    Format {
+        /// The spool.
+        dir: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The format that is written.
+        known: u32,
+    },
     /// A segment could not be written. The commit waits and is tried again.
     #[error("lane {}: cannot write: {why}", lane.name())]
     Write {
@@ -254,6 +288,8 @@ pub enum SpoolError {
         lane: Lane,
         /// What was said.
         why: String,
+        /// Whether the disk is full.
+        is_full: bool,
     },
     /// The agent is going down.
     #[error("the spool is closed")]
@@ -264,6 +300,16 @@ impl SpoolError {
     fn io(path: &Path, error: io::Error) -> Self {
         Self::Io { path: path.to_owned(), error }
     }
+}
+
+/// The spool takes nothing more on for now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the spool is full: come again in {} s", retry_after.as_secs())]
+pub struct Full {
+    /// The lane that is full; `None` where it is the disk.
+    pub lane: Option<Lane>,
+    /// When to come again.
+    pub retry_after: Duration,
 }
 
 /// A handle on the spool; clones are the same spool.
@@ -278,10 +324,13 @@ pub struct Spool {
 struct Shared {
     id: EventId,
     ids: Ids,
+    config: Config,
     logs: [Arc<Log>; Lane::ALL.len()],
     acknowledged: Notify,
     changed: watch::Sender<u64>,
+    full: Mutex<Option<Full>>,
     counters: Counters,
+    written_bytes: Arc<AtomicU64>,
 }
 
 /// What the spool has done since it was opened.
@@ -289,10 +338,14 @@ struct Shared {
 pub struct Counters {
     /// Events made durable.
     pub events: AtomicU64,
+    /// Octets of their JSON.
+    pub payload_bytes: AtomicU64,
     /// Commits of the storage, each with one sync a lane.
     pub commits: AtomicU64,
     /// Events that are known to be lost; a gap was appended for each range.
-    pub lost: AtomicU64,
+    pub lost_events: AtomicU64,
+    /// Segments that were removed to make room.
+    pub evicted_segments: AtomicU64,
     /// Segments found to be damaged.
     pub damaged_segments: AtomicU64,
     /// The most events that waited for acknowledgement.
@@ -300,32 +353,34 @@ pub struct Counters {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, or creates it, and starts its committer, which dates gaps by `clock`. To be
+    /// Opens the spool that `config` describes, or creates it, and starts its committer, which dates gaps by `clock`. To be
     /// called within a tokio runtime.
     ///
     /// # Errors
     /// Every [`SpoolError`] but `Unrecoverable`: such a spool is set aside as a whole, and a new one is begun.
     pub fn open<S: DeserializeOwned>(
-        dir: &Path,
+        config: &Config,
         context: Context,
         clock: Clock,
     ) -> Result<(Self, Recovery<S>), SpoolError> {
-        match Self::open_once(dir, context, clock.clone()) {
+        match Self::open_once(config, context, clock.clone()) {
             Err(e @ SpoolError::Unrecoverable(_)) => {
+                let dir = &config.dir;
                 let aside = dir.with_extension(format!("damaged-{}", clock.now().utc.as_ms()));
                 tracing::error!("{e}; the spool is set aside as {} and a new one is begun", aside.display());
                 std::fs::rename(dir, aside).map_err(|e| SpoolError::io(dir, e))?;
-                Self::open_once(dir, context, clock)
+                Self::open_once(config, context, clock)
             }
             opened => opened,
         }
     }
 
     fn open_once<S: DeserializeOwned>(
-        dir: &Path,
+        config: &Config,
         context: Context,
         clock: Clock,
     ) -> Result<(Self, Recovery<S>), SpoolError> {
+        let dir = &config.dir;
         let files = StateDir::open(dir)?;
         let lock = files::lock(dir)?;
         let Birth { id, secret, .. } = files::birth(&files)?;
@@ -333,26 +388,49 @@ impl Spool {
             Some(Checkpoint { lanes, state }) => (lanes, Some(state)),
             None => (BTreeMap::new(), None),
         };
-        let mut notes = Vec::new();
+        let written_bytes = Arc::new(AtomicU64::new(0));
+        let spare = spare::Spare::new(dir).map_err(|e| SpoolError::io(dir, e))?;
+        let mut found = recover::Found::default();
         let mut writers = Vec::new();
         for lane in Lane::ALL {
+            let at = Surroundings {
+                files: StateDir::open(dir.join(lane.name()))?,
+                quarantine: dir.join("quarantine"),
+                quarantine_bytes_max: config.quarantine_bytes_max,
+                spare: spare.clone(),
+                written_bytes: written_bytes.clone(),
+            };
             let upto = checkpoint.get(&lane).copied().unwrap_or(0);
-            writers.push(Writer::open(dir, lane, upto, |note| notes.push(note.into()))?);
+            writers.push(recover::open(at, lane, upto, clock.now().utc, &mut found)?);
         }
-        let Ok(writers) = <[Writer; Lane::ALL.len()]>::try_from(writers) else {
-            unreachable!("one per lane")
-        };
+        writers.iter_mut().for_each(|writer| writer.recover_stated(&found.stated));
+        let Ok(writers) = <[_; Lane::ALL.len()]>::try_from(writers) else { unreachable!("one per lane") };
         let shared = Arc::new(Shared {
             id,
             ids: Ids::new(secret.0),
+            config: config.clone(),
             logs: writers.each_ref().map(|writer| writer.log.clone()),
             acknowledged: Notify::new(),
             changed: watch::channel(0).0,
+            full: Mutex::default(),
             counters: Counters::default(),
+            written_bytes,
         });
         let (commands, queue) = mpsc::channel(QUEUE);
-        Committer { shared: shared.clone(), writers, files, checkpoint, context, clock, lock }.start(queue);
-        Ok((Self { commands, shared }, Recovery { state, notes }))
+        let committer = Committer {
+            shared: shared.clone(),
+            config: config.clone(),
+            writers,
+            files,
+            checkpoint,
+            context,
+            clock,
+            ballast: room::Ballast::new(dir),
+            is_below_floor: false,
+            lock,
+        };
+        committer.start(queue);
+        Ok((Self { commands, shared }, Recovery { state, notes: found.notes }))
     }
 
     /// The spool's birth id.
@@ -368,6 +446,20 @@ impl Spool {
     /// What the spool has done.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Whether something new may be taken on. To be asked before an input changes anything: what is handed over as a commit is
+    /// written, however long that takes.
+    ///
+    /// # Errors
+    /// [`Full`], and when to come again.
+    pub fn admit(&self) -> Result<(), Full> {
+        self.shared.full().map_or(Ok(()), Err)
+    }
+
+    /// How the spool stands.
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.shared)
     }
 
     /// Hands over a commit, waiting while the committer is behind.
@@ -408,23 +500,23 @@ impl Spool {
     pub async fn read(&self, lane: Lane, from: u64, now: Timestamp) -> Chunk {
         let log = self.log(lane).clone();
         let read = tokio::task::spawn_blocking(move || log.read(from, now)).await;
-        let Ok((chunk, found)) = read else {
+        let Ok((chunk, damaged)) = read else {
             tracing::error!(lane = lane.name(), "reading panicked");
             return Chunk { next_pos: from, ..Chunk::default() };
         };
-        for (first_pos, error) in found.damaged {
+        for (first_pos, error) in damaged {
             tracing::error!(lane = lane.name(), segment = first_pos, %error, "damaged");
-            self.report(Command::Damaged { lane, first_pos });
+            self.shared.counters.damaged_segments.fetch_add(1, Ordering::Relaxed);
         }
-        if !found.losses.is_empty() {
-            self.report(Command::Lost(found.losses));
+        if self.log(lane).has_unstated() {
+            self.report(Command::Found);
         }
         chunk
     }
 
     /// The platform has everything in `lane` up to position `upto`. Durable within 200 ms or so.
     pub fn acknowledge(&self, lane: Lane, upto: u64) {
-        self.log(lane).cursor.fetch_max(upto, Ordering::AcqRel);
+        self.log(lane).acknowledge(upto);
         self.shared.acknowledged.notify_one();
     }
 
@@ -456,10 +548,16 @@ impl Spool {
 
 impl Shared {
     fn backlog(&self) -> u64 {
-        let waiting = |log: &Arc<Log>| {
-            log.durable.load(Ordering::Acquire).saturating_sub(1 + log.cursor.load(Ordering::Acquire))
-        };
-        self.logs.iter().map(waiting).sum()
+        self.logs.iter().map(|log| log.backlog()).sum()
+    }
+
+    fn full(&self) -> Option<Full> {
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns producers away, or lets them in again.
+    fn refuse(&self, full: Option<Full>) {
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = full;
     }
 }
 

@@ -8,10 +8,13 @@ use vitrine_protocol::event::EventId;
 
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
+/// The format that is written.
+const FORMAT: u32 = 2;
+
 /// What a spool is born with.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Birth {
-    v: u8,
+    v: u32,
     pub(super) id: EventId,
     pub(super) secret: EventId,
 }
@@ -37,7 +40,10 @@ pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
 /// A new spool's id is drawn; one that lost its id is not the same spool any more.
 pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
     match files.read::<Birth>("spool") {
-        Ok(Some(birth)) => return Ok(birth),
+        Ok(Some(birth)) if birth.v == FORMAT => return Ok(birth),
+        Ok(Some(birth)) => {
+            return Err(SpoolError::Format { dir: files.path().to_owned(), found: birth.v, known: FORMAT });
+        }
         Ok(None) if Lane::ALL.iter().all(|lane| !files.path().join(lane.name()).exists()) => {}
         Ok(None) | Err(StateError::Corrupt { .. }) => {
             return Err(SpoolError::Unrecoverable(files.path().join("spool")));
@@ -47,7 +53,7 @@ pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
     let (mut id, mut secret) = ([0; 16], [0; 16]);
     let drawn = getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret));
     drawn.map_err(|e| SpoolError::io(files.path(), io::Error::other(e)))?;
-    let birth = Birth { v: 1, id: EventId(id), secret: EventId(secret) };
+    let birth = Birth { v: FORMAT, id: EventId(id), secret: EventId(secret) };
     files.write("spool", &birth)?;
     Ok(birth)
 }

@@ -10,9 +10,13 @@ fn context() -> Context {
     Context { plan: Id::new("7").unwrap(), business_date: jiff::civil::date(2026, 3, 4) }
 }
 
+fn config(dir: &Path) -> Config {
+    Config { free_space_floor_bytes: 0, ..Config::new(dir) }
+}
+
 fn open(dir: &Path) -> (Spool, Recovery<u64>) {
     let (clock, _hand) = Clock::turned(NOW);
-    Spool::open(dir, context(), clock).unwrap()
+    Spool::open(&config(dir), context(), clock).unwrap()
 }
 
 fn event(stream: Stream, n: u64) -> Draft {
@@ -69,7 +73,7 @@ fn copy_dir(from: &Path, to: &Path) {
 }
 
 fn segments(dir: &Path, lane: Lane) -> Vec<PathBuf> {
-    segment::list(&dir.join(lane.name())).unwrap().into_iter().map(|(_, dir)| dir).collect()
+    dirs::list(&dir.join(lane.name())).unwrap().into_iter().map(|(_, dir)| dir).collect()
 }
 
 /// The gaps that stand in the spool, as (stream, first, last, exact).
@@ -185,7 +189,7 @@ async fn a_second_process_is_told_who_has_the_spool() {
     let dir = tempfile::tempdir().unwrap();
     let (_spool, _) = open(dir.path());
     let (clock, _hand) = Clock::turned(NOW);
-    let error = Spool::open::<u64>(dir.path(), context(), clock).unwrap_err();
+    let error = Spool::open::<u64>(&config(dir.path()), context(), clock).unwrap_err();
     assert!(error.to_string().contains("another vitrine uses this spool"), "{error}");
 }
 
@@ -195,7 +199,7 @@ async fn a_write_error_moves_on_to_a_new_segment_and_loses_nothing() {
     let (spool, _) = open(dir.path());
     for n in 0..30 {
         if n % 10 == 5 {
-            spool.log(Lane::Facts).slots().back().unwrap().segment.as_ref().unwrap().poison();
+            spool.log(Lane::Facts).slots().back().unwrap().open.as_ref().unwrap().poison();
         }
         commit(&spool, vec![event(Stream::Stock, n)]).await;
     }
@@ -221,7 +225,9 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
     commit(&spool, vec![event(Stream::Stock, 800)]).await;
     let (records, upto) = read_all(&spool, Lane::Facts).await;
     let got = seqs(&records, Stream::Stock);
-    let gaps = gaps(&spool).await;
+    let mut gaps = gaps(&spool).await;
+    // Where numbers had to be skipped, they were in every stream of the lane.
+    assert!(exact || gaps.remove(&(Stream::Devices, 1, 8192, false)), "{gaps:?}");
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     let &(stream, first, last, gap_exact) = gaps.first().unwrap();
     assert_eq!((stream, gap_exact), (Stream::Stock, exact));
@@ -294,29 +300,6 @@ async fn a_spool_whose_numbering_is_lost_is_set_aside_for_a_new_one() {
 }
 
 #[tokio::test]
-async fn trouble_that_passes_is_no_damage() {
-    let dir = tempfile::tempdir().unwrap();
-    let (spool, _) = open(dir.path());
-    for n in 0..40 {
-        commit(&spool, (0..20).map(|i| event(Stream::Stock, n * 20 + i)).collect()).await;
-    }
-    let started = tokio::time::Instant::now();
-    // Somebody holds the first database's lock, as a process that is still closing it would.
-    spool.log(Lane::Facts).slots().front_mut().unwrap().segment = None;
-    let holder = fs::File::open(segments(dir.path(), Lane::Facts)[0].join("db")).unwrap();
-    while holder.try_lock().is_err() {
-        assert!(started.elapsed().as_secs() < 10, "the first segment is still open");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
-    let chunk = spool.read(Lane::Facts, 1, NOW).await;
-    assert_eq!((chunk.records.len(), chunk.next_pos, chunk.is_obstructed), (0, 1, true));
-    assert!(chunk.held_until.is_some(), "to be tried again");
-    drop(holder);
-    let read = seqs(&read_all(&spool, Lane::Facts).await.0, Stream::Stock);
-    assert_eq!((read, gaps(&spool).await), ((1..=800).collect::<Vec<_>>(), BTreeSet::new()));
-}
-
-#[tokio::test]
 async fn a_kill_while_a_segment_is_created_costs_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (spool, _) = open(dir.path());
@@ -326,27 +309,17 @@ async fn a_kill_while_a_segment_is_created_costs_nothing() {
     }
     let first = crash(dir.path());
     let path = first.path().join("spool");
-    fs::create_dir(path.join("facts").join(segment::dir_name(6))).unwrap();
+    fs::create_dir(path.join("facts").join(dirs::name(6))).unwrap();
     // And once more, at the next start.
     let (spool, _) = open(&path);
     let second = crash(&path);
     drop(spool);
     let path = second.path().join("spool");
-    fs::create_dir_all(path.join("facts").join(segment::dir_name(6))).unwrap();
+    fs::create_dir_all(path.join("facts").join(dirs::name(6))).unwrap();
     let (spool, _) = open(&path);
     commit(&spool, vec![event(Stream::Stock, 5)]).await;
     let read = seqs(&read_all(&spool, Lane::Facts).await.0, Stream::Stock);
     assert_eq!((spool.id(), read, gaps(&spool).await), (id, (1..=6).collect::<Vec<_>>(), BTreeSet::new()));
-}
-
-#[test]
-fn a_segment_can_be_opened_again_at_once() {
-    let dir = tempfile::tempdir().unwrap();
-    let dir = dir.path().join("seg-00000000000000000001");
-    drop(segment::Segment::create(&dir, Mark::default()).unwrap());
-    for pos in 1..100u64 {
-        segment::Segment::open(&dir).unwrap().write(&[(pos, vec![7; 500])]).unwrap();
-    }
 }
 
 #[tokio::test]
@@ -363,14 +336,4 @@ async fn a_lane_whose_file_is_damaged_keeps_its_segments_over_every_start() {
         assert_eq!(seqs(&read_all(&spool, Lane::Slots).await.0, Stream::Kiosk), (1..=20).collect::<Vec<_>>());
         spool.close().await.unwrap();
     }
-}
-
-#[test]
-fn a_copy_that_was_interrupted_is_finished_by_the_next_try() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("seg-00000000000000000001");
-    drop(segment::Segment::create(&path, Mark::default()).unwrap());
-    fs::rename(&path, dir.path().join("copy-seg-00000000000000000001")).unwrap();
-    segment::copy(&path).unwrap();
-    assert_eq!(segment::Segment::open(&path).unwrap().mark(), &Mark::default());
 }
