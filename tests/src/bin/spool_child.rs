@@ -1,5 +1,5 @@
 //! Uses a spool for all it is worth, and says what it was promised, until it is killed:
-//! `spool_child DIR SERIAL follow|none SEGMENT_BYTES LANE_BYTES_MAX COMMIT_DELAY_MS`.
+//! `spool_child DIR SERIAL follow|none roomy|tight`.
 //!
 //! Each line to standard output is one thing that has happened:
 //!
@@ -48,17 +48,11 @@ async fn main() -> Result<(), Box<dyn Error>> {
 
 async fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [dir, serial, reading, segment_bytes, lane_bytes_max, commit_delay_ms] = arguments.as_slice() else {
-        return Err(
-            "the arguments are: DIR SERIAL follow|none SEGMENT_BYTES LANE_BYTES_MAX COMMIT_DELAY_MS".into()
-        );
+    let [dir, serial, reading, room] = arguments.as_slice() else {
+        return Err("the arguments are: DIR SERIAL follow|none roomy|tight".into());
     };
     let serial: u64 = serial.parse()?;
-    let settings = Settings {
-        segment_bytes: segment_bytes.parse()?,
-        lane_bytes_max: lane_bytes_max.parse()?,
-        commit_delay_ms: commit_delay_ms.parse()?,
-    };
+    let settings = if room == "tight" { Settings::TIGHT } else { Settings::ROOMY };
     let queue = Queue::open(&PathBuf::from(dir), settings)?;
     say("open\n")?;
 
@@ -80,21 +74,16 @@ async fn run() -> Result<(), Box<dyn Error>> {
 }
 
 /// Commits events of a lane's streams, as fast as they are answered.
-async fn produce(
-    spool: &Spool,
-    lane: Lane,
-    first_serial: u64,
-    commits: &AtomicU64,
-) -> Result<(), Box<dyn Error>> {
-    let mut random = fastrand::Rng::with_seed(first_serial + lane as u64);
-    let mut next = load::streams(lane).map(|stream| (stream, first_serial));
+async fn produce(spool: &Spool, lane: Lane, serial: u64, commits: &AtomicU64) -> Result<(), Box<dyn Error>> {
+    let mut random = fastrand::Rng::with_seed(serial + lane as u64);
+    let mut next = load::streams(lane).map(|stream| (stream, serial));
     loop {
         let mut drafts = Vec::new();
         let before = next;
         for _ in 0..random.u64(1..=COMMIT_EVENTS) {
-            let (stream, serial) = random.choice(&mut next).ok_or("a lane has streams")?;
-            drafts.push(load::event(*stream, *serial, random.usize(..EVENT_OCTETS)));
-            *serial += 1;
+            let (stream, next_serial) = random.choice(&mut next).ok_or("a lane has streams")?;
+            drafts.push(load::event(*stream, *next_serial, random.usize(..EVENT_OCTETS)));
+            *next_serial += 1;
             if random.bool() {
                 drafts.push(load::note(lane, "remember this"));
             }
@@ -105,7 +94,7 @@ async fn produce(
             say(&format!("answered {} {from} {to}\n", stream.name()))?;
         }
         if commits.fetch_add(1, Ordering::Relaxed).is_multiple_of(CHECKPOINT_EVERY) {
-            queue::checkpoint(spool).await?;
+            queue::checkpoint(spool, serial).await?;
         }
         if random.u8(..8) == 0 {
             sleep(Duration::from_millis(random.u64(..20))).await;

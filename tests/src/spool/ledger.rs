@@ -54,6 +54,13 @@ impl fmt::Display for Hole {
     }
 }
 
+impl Hole {
+    /// How many numbers it covers.
+    pub fn numbers(&self) -> u64 {
+        self.last_seq + 1 - self.first_seq
+    }
+}
+
 /// What a balanced account amounts to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Balance {
@@ -148,6 +155,16 @@ impl Ledger {
     }
 }
 
+impl Balance {
+    /// Whether two gaps state what one could: the numbers of one follow on those of the other.
+    pub fn split_hole(&self) -> Option<(Hole, Hole)> {
+        let mut pairs = self.holes.iter().zip(self.holes.iter().skip(1));
+        let follows =
+            |(one, next): &(&Hole, &Hole)| one.stream == next.stream && one.last_seq + 1 == next.first_seq;
+        pairs.find(follows).map(|(&one, &next)| (one, next))
+    }
+}
+
 /// Every number up to the last one known either came, or lies in exactly one gap.
 fn covered_once<'a>(stream: Stream, account: &Account, holes: impl Iterator<Item = &'a Hole>) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -195,7 +212,7 @@ fn unaccounted(stream: Stream, account: &Account, lost: &[u64], holes: &[Hole]) 
         let stated: u64 = holes
             .iter()
             .filter(|hole| hole.stream == stream && hole.first_seq > before && hole.last_seq < after)
-            .map(|hole| hole.last_seq + 1 - hole.first_seq)
+            .map(Hole::numbers)
             .sum();
         if stated < count {
             wrong.push(format!(

@@ -7,7 +7,7 @@ use std::{path::Path, time::Duration};
 use tokio::{sync::oneshot, time::sleep};
 use vitrine_agent::{
     clock::Clock,
-    spool::{Chunk, Commit, Draft, Lane, Spool, SpoolError},
+    spool::{Bound, Chunk, Commit, Config, Draft, Lane, Recovery, Spool, SpoolError, WhenFull},
 };
 use vitrine_protocol::time::Timestamp;
 
@@ -18,23 +18,38 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 /// What a test decides on.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Segments are closed at so many octets of blocks: small ones meet their ends often.
-    pub segment_bytes: u64,
     /// A lane may have so many octets on disk.
     pub lane_bytes_max: u64,
+    /// What a lane does then.
+    pub when_full: WhenFull,
     /// How long commits are gathered.
     pub commit_delay_ms: u64,
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self { segment_bytes: 256 * 1024, lane_bytes_max: 1 << 40, commit_delay_ms: 2 }
+impl Settings {
+    /// Room for everything that a test writes.
+    pub const ROOMY: Self =
+        Self { lane_bytes_max: 1 << 40, when_full: WhenFull::EvictOldest, commit_delay_ms: 2 };
+    /// So little room that the oldest segments have to go all the time.
+    pub const TIGHT: Self = Self { lane_bytes_max: 16 << 20, ..Self::ROOMY };
+
+    fn config(self, dir: &Path) -> Config {
+        let mut config = Config::new(dir);
+        for lane in Lane::ALL {
+            *config.bound_mut(lane) = Bound { bytes_max: self.lane_bytes_max, when_full: self.when_full };
+        }
+        config.commit_delay = Duration::from_millis(self.commit_delay_ms);
+        // How full the disk is, is the test's business.
+        config.free_space_floor_bytes = 0;
+        config
     }
 }
 
 /// An open spool, and how far it has been read.
 #[derive(Debug)]
 pub struct Queue {
+    /// What was found when it was opened.
+    pub recovery: Recovery<u64>,
     spool: Spool,
     /// By lane: the next position to read.
     next_pos: [u64; Lane::ALL.len()],
@@ -46,13 +61,12 @@ impl Queue {
     /// # Errors
     /// As [`Spool::open`].
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, SpoolError> {
-        let _ = settings;
-        let (spool, _) = Spool::open::<u64>(dir, load::context(), Clock::system())?;
+        let (spool, recovery) = Spool::open(&settings.config(dir), load::context(), Clock::system())?;
         let mut next_pos = [1; Lane::ALL.len()];
         for lane in Lane::ALL {
             next_pos[lane as usize] = spool.cursor(lane) + 1;
         }
-        Ok(Self { spool, next_pos })
+        Ok(Self { recovery, spool, next_pos })
     }
 
     /// A handle for committing while the queue is read.
@@ -106,7 +120,7 @@ impl Queue {
     /// # Errors
     /// [`SpoolError::Closed`]
     pub async fn free(&self) -> Result<(), SpoolError> {
-        checkpoint(&self.spool).await?;
+        checkpoint(&self.spool, 0).await?;
         Lane::ALL.into_iter().for_each(|lane| self.acknowledge(lane));
         Ok(())
     }
@@ -130,10 +144,10 @@ pub async fn commit(spool: &Spool, drafts: Vec<Draft>) -> Result<(), SpoolError>
     durable.await.map_err(|_| SpoolError::Closed)
 }
 
-/// Lets go of the notes so far.
+/// Keeps `state`, and lets go of the notes so far.
 ///
 /// # Errors
 /// [`SpoolError::Closed`]
-pub async fn checkpoint(spool: &Spool) -> Result<(), SpoolError> {
-    spool.checkpoint(serde_json::value::to_raw_value(&0u64).unwrap()).await
+pub async fn checkpoint(spool: &Spool, state: u64) -> Result<(), SpoolError> {
+    spool.checkpoint(serde_json::value::to_raw_value(&state).unwrap()).await
 }

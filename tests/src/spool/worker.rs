@@ -23,6 +23,25 @@ pub enum Reading {
     Follow,
 }
 
+/// How much room the process gives its spool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// [`Settings::ROOMY`]
+    Roomy,
+    /// [`Settings::TIGHT`]
+    Tight,
+}
+
+impl Room {
+    /// What it stands for.
+    pub fn settings(self) -> Settings {
+        match self {
+            Self::Roomy => Settings::ROOMY,
+            Self::Tight => Settings::TIGHT,
+        }
+    }
+}
+
 /// A running process.
 #[derive(Debug)]
 pub struct Worker {
@@ -61,7 +80,7 @@ impl Worker {
     pub fn start(
         program: &str,
         dir: &Path,
-        settings: Settings,
+        room: Room,
         reading: Reading,
         serial: u64,
         clock: impl Fn() -> u64 + Send + 'static,
@@ -72,10 +91,10 @@ impl Worker {
         } else {
             "none"
         });
-        command.args(
-            [settings.segment_bytes, settings.lane_bytes_max, settings.commit_delay_ms]
-                .map(|n| n.to_string()),
-        );
+        command.arg(match room {
+            Room::Roomy => "roomy",
+            Room::Tight => "tight",
+        });
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (stdin, stdout) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
         let heard = Arc::new(Mutex::new(Vec::new()));

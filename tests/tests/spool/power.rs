@@ -12,7 +12,7 @@ use vitrine_tests::spool::{
     load,
     queue::{self, Queue, Settings},
     recorder::{Recorder, Recording},
-    worker::{self, Heard, Reading, Worker},
+    worker::{self, Heard, Reading, Room, Worker},
 };
 
 const DISK_BYTES: u64 = 192 << 20;
@@ -52,7 +52,7 @@ fn live(life: u64) -> (Recording, Vec<Heard>) {
     let recorder = Recorder::start(DISK_BYTES).unwrap();
     let spool = recorder.point().join("spool");
     let reading = if life.is_multiple_of(2) { Reading::Follow } else { Reading::None };
-    let worker = Worker::start(PROGRAM, &spool, Settings::default(), reading, 0, recorder.clock());
+    let worker = Worker::start(PROGRAM, &spool, Room::Roomy, reading, 0, recorder.clock());
     thread::sleep(Duration::from_secs(if effort::is_long() { 10 } else { 4 }));
     let heard = worker.kill();
     (recorder.stop(), heard)
@@ -70,12 +70,12 @@ async fn check_disk<'a>(
     let spool = mounted.point().join("spool");
     let mut ledger = Ledger::default();
     worker::enter(&mut ledger, promised)?;
-    check(&spool, Settings::default(), &mut ledger, false).await?;
+    check(&spool, Settings::ROOMY, &mut ledger, false).await?;
 
-    let queue = Queue::open(&spool, Settings::default()).map_err(|e| e.to_string())?;
+    let queue = Queue::open(&spool, Settings::ROOMY).map_err(|e| e.to_string())?;
     let drafts = (0..3).map(|n| load::event(Stream::Stock, LATER + n, 100)).collect();
     queue::commit(&queue.spool(), drafts).await.map_err(|e| e.to_string())?;
     ledger.answered(Stream::Stock, LATER..LATER + 3);
     queue.close().await.map_err(|e| e.to_string())?;
-    check(&spool, Settings::default(), &mut ledger, false).await
+    check(&spool, Settings::ROOMY, &mut ledger, false).await
 }
