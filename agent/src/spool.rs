@@ -397,6 +397,7 @@ impl Spool {
                 files: StateDir::open(dir.join(lane.name()))?,
                 quarantine: dir.join("quarantine"),
                 quarantine_bytes_max: config.quarantine_bytes_max,
+                segment_bytes: config.segment_bytes,
                 spare: spare.clone(),
                 written_bytes: written_bytes.clone(),
             };

@@ -5,7 +5,7 @@ use super::{
     files::CHECKPOINT_FILE,
     mark::Loss,
     room::{self, Ballast},
-    writer::{SEGMENT_BYTES, STATE_FILE_BYTES, Writer},
+    writer::{STATE_FILE_BYTES, Writer},
 };
 use crate::{clock::Clock, state::StateDir};
 use std::{
@@ -35,8 +35,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// When producers are to come again that a full lane turns away.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// What is kept free below a lane's bound: the segment that is written, and the next one.
-const RESERVE_BYTES: u64 = 2 * SEGMENT_BYTES as u64;
 /// A crash may come between two lanes of a group. A shelf's step (slots) is what an empty facing (facts) follows from:
 /// the agent makes up for a fact that is missing, but could not take back one that came too early.
 const WRITE_ORDER: [Lane; Lane::ALL.len()] = [Lane::Critical, Lane::Slots, Lane::Facts];
@@ -283,7 +281,8 @@ impl Committer {
         }
         for lane in Lane::ALL {
             let bound = self.config.bound(lane);
-            let bytes_max = bound.bytes_max.saturating_sub(RESERVE_BYTES);
+            // The segment that is written, and the next one, have their room already.
+            let bytes_max = bound.bytes_max.saturating_sub(2 * self.config.segment_bytes);
             while self.writers[lane as usize].disk_bytes() > bytes_max {
                 if !self.evict(lane, GapReason::Evicted) {
                     if bound.when_full == WhenFull::PushBack {

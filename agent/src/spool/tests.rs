@@ -11,7 +11,7 @@ fn context() -> Context {
 }
 
 fn config(dir: &Path) -> Config {
-    Config { free_space_floor_bytes: 0, ..Config::new(dir) }
+    Config { free_space_floor_bytes: 0, segment_bytes: 16 * 1024, ..Config::new(dir) }
 }
 
 fn open(dir: &Path) -> (Spool, Recovery<u64>) {

@@ -25,10 +25,11 @@ use std::{
 };
 use vitrine_protocol::{event::GapReason, time::Timestamp, topic::Stream};
 
-/// A segment is closed when its blocks have this many octets.
-pub(super) const SEGMENT_BYTES: usize = if cfg!(test) { 16 * 1024 } else { 4 * 1024 * 1024 };
-/// Or its file so many: sled writes small blocks more than once.
-const SEGMENT_FILE_BYTES: u64 = if cfg!(test) { 512 * 1024 } else { 2 * SEGMENT_BYTES as u64 };
+/// A segment is closed as well when its file is this much larger than its blocks should be: sled writes small blocks more than
+/// once.
+const FILE_FACTOR: u64 = 2;
+/// No file of sled's is smaller.
+const FILE_BYTES_MIN: u64 = 512 * 1024;
 /// Positions are reserved in steps of this: so many may be skipped when the newest segment is lost.
 const RESERVE: u64 = 8192;
 pub(super) const LANE_FILE: &str = "lane";
@@ -60,6 +61,7 @@ pub(super) struct Surroundings {
     pub(super) files: StateDir,
     pub(super) quarantine: PathBuf,
     pub(super) quarantine_bytes_max: u64,
+    pub(super) segment_bytes: u64,
     pub(super) spare: Spare,
     /// Octets that were written to the disk.
     pub(super) written_bytes: Arc<AtomicU64>,
@@ -82,8 +84,8 @@ pub(super) struct Writer {
 #[derive(Debug)]
 struct Active {
     segment: Arc<Segment>,
-    bytes: usize,
-    blocks: usize,
+    bytes: u64,
+    blocks: u64,
 }
 
 impl Writer {
@@ -126,9 +128,9 @@ impl Writer {
                 return Err(self.segment_failed(error));
             }
         };
-        active.bytes += blocks.iter().map(|block| block.bytes.len()).sum::<usize>();
-        active.blocks += blocks.len();
-        if active.bytes >= SEGMENT_BYTES / 2 {
+        active.bytes += blocks.iter().map(|block| block.bytes.len() as u64).sum::<u64>();
+        active.blocks += blocks.len() as u64;
+        if active.bytes >= self.at.segment_bytes / 2 {
             self.at.spare.prepare();
         }
         self.next = next;
@@ -169,8 +171,9 @@ impl Writer {
     /// Whether the next commit goes to a new segment.
     pub(super) fn needs_segment(&self) -> bool {
         self.active.as_ref().is_none_or(|active| {
-            active.bytes >= SEGMENT_BYTES
-                || active.segment.disk_bytes() >= SEGMENT_FILE_BYTES
+            let bytes_max = self.at.segment_bytes;
+            active.bytes >= bytes_max
+                || active.segment.disk_bytes() >= (FILE_FACTOR * bytes_max).max(FILE_BYTES_MIN)
                 || active.segment.is_poisoned()
         })
     }
@@ -294,7 +297,7 @@ impl Writer {
         let Some(active) = self.active.take() else { return };
         let disk_bytes = active.segment.disk_bytes();
         let is_sparse = active.blocks > 0
-            && (active.bytes / active.blocks < MAX_BLOCK / 3 || disk_bytes > active.bytes as u64 * 5 / 4);
+            && (active.bytes / active.blocks < MAX_BLOCK as u64 / 3 || disk_bytes > active.bytes * 5 / 4);
         let mut slots = self.log.slots();
         if let Some(slot) = slots.back_mut()
             && slot.open.take().is_some()
