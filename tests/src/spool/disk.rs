@@ -30,6 +30,33 @@ pub fn copy_dir(from: &Path, to: &Path) {
     }
 }
 
+/// Copies a directory as it is at one instant, as soon as nothing is changed in it while it is copied.
+pub fn snapshot(from: &Path, to: &Path) {
+    loop {
+        let before = contents(from);
+        copy_dir(from, to);
+        if contents(from) == before {
+            return;
+        }
+        fs::remove_dir_all(to).unwrap();
+    }
+}
+
+/// What shows that something was changed in a directory.
+fn contents(dir: &Path) -> Vec<(PathBuf, u64, Option<std::time::SystemTime>)> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if let Ok(metadata) = entry.metadata() {
+            found.push((entry.path(), metadata.len(), metadata.modified().ok()));
+            if metadata.is_dir() {
+                found.extend(contents(&entry.path()));
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
 /// The octets that a directory takes of its disk.
 pub fn used_bytes(dir: &Path) -> u64 {
     use std::os::unix::fs::MetadataExt;

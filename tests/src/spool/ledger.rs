@@ -78,6 +78,13 @@ impl Ledger {
         self.accounts.entry(stream).or_default().answered.extend(serials);
     }
 
+    /// Remembers what another account knows to be answered.
+    pub fn answered_too(&mut self, other: Self) {
+        for (stream, account) in other.accounts {
+            self.accounts.entry(stream).or_default().answered.extend(account.answered);
+        }
+    }
+
     /// Remembers an event that was read from the spool.
     ///
     /// # Errors

@@ -18,6 +18,8 @@ const QUIET_PAUSE: Duration = Duration::from_millis(20);
 /// What a test decides on.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
+    /// Segments are closed at so many octets of blocks: small ones meet their ends often.
+    pub segment_bytes: u64,
     /// A lane may have so many octets on disk.
     pub lane_bytes_max: u64,
     /// What a lane does then.
@@ -28,16 +30,21 @@ pub struct Settings {
 
 impl Settings {
     /// Room for everything that a test writes.
-    pub const ROOMY: Self =
-        Self { lane_bytes_max: 1 << 40, when_full: WhenFull::EvictOldest, commit_delay_ms: 2 };
+    pub const ROOMY: Self = Self {
+        segment_bytes: 256 * 1024,
+        lane_bytes_max: 1 << 40,
+        when_full: WhenFull::EvictOldest,
+        commit_delay_ms: 2,
+    };
     /// So little room that the oldest segments have to go all the time.
-    pub const TIGHT: Self = Self { lane_bytes_max: 16 << 20, ..Self::ROOMY };
+    pub const TIGHT: Self = Self { lane_bytes_max: 10 * Self::ROOMY.segment_bytes, ..Self::ROOMY };
 
     fn config(self, dir: &Path) -> Config {
         let mut config = Config::new(dir);
         for lane in Lane::ALL {
             *config.bound_mut(lane) = Bound { bytes_max: self.lane_bytes_max, when_full: self.when_full };
         }
+        config.segment_bytes = self.segment_bytes;
         config.commit_delay = Duration::from_millis(self.commit_delay_ms);
         // How full the disk is, is the test's business.
         config.free_space_floor_bytes = 0;
@@ -82,9 +89,11 @@ impl Queue {
         chunk
     }
 
-    /// Acknowledges what was read of a lane.
-    pub fn acknowledge(&self, lane: Lane) {
-        self.spool.acknowledge(lane, self.next_pos[lane as usize] - 1);
+    /// Acknowledges what was read of a lane; returns up to where that is.
+    pub fn acknowledge(&self, lane: Lane) -> u64 {
+        let upto = self.next_pos[lane as usize] - 1;
+        self.spool.acknowledge(lane, upto);
+        upto
     }
 
     /// Reads every lane to its end, with the gaps that are found on the way.
@@ -121,7 +130,9 @@ impl Queue {
     /// [`SpoolError::Closed`]
     pub async fn free(&self) -> Result<(), SpoolError> {
         checkpoint(&self.spool, 0).await?;
-        Lane::ALL.into_iter().for_each(|lane| self.acknowledge(lane));
+        for lane in Lane::ALL {
+            self.acknowledge(lane);
+        }
         Ok(())
     }
 

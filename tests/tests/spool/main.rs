@@ -4,8 +4,12 @@
 //! Every test has a bounded form and a long one (`tests/run soak`), and prints its seed.
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
+mod damage;
+mod full;
 mod kill;
+mod model;
 mod power;
+mod volume;
 
 use std::path::Path;
 use vitrine_tests::spool::{

@@ -15,7 +15,7 @@ use vitrine_tests::spool::{
     worker::{self, Heard, Reading, Room, Worker},
 };
 
-const DISK_BYTES: u64 = 192 << 20;
+const DISK_BYTES: u64 = 96 << 20;
 /// Events of after the cut have serial numbers from here on.
 const LATER: u64 = 1 << 40;
 
