@@ -98,6 +98,7 @@ mod tests {
             "[spool]\ncommit_delay_ms = 5000\n[spool.slots]\nmax_mib = 1\nwhen_full = 'stop'\n[spool.fact]\n";
         expect![[r#"
             gateway.toml:2:19: `commit_delay_ms` must be from 0 to 1000
+            gateway.toml:4:11: `max_mib` must be from 32 to 1048576
             gateway.toml:5:13: `when_full`: write "evict_oldest" or "push_back"
             gateway.toml:6:8: unknown key `fact`: did you mean `facts`?"#]]
         .assert_eq(&parse(text).unwrap_err().to_string());

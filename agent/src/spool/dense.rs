@@ -68,7 +68,7 @@ impl Dense {
         self.waiting.clear();
         if let Some((task, thread)) = self.running.take() {
             drop(thread.join());
-            fs::remove_dir_all(dirs::dense(&task.dir)).ok();
+            fs::remove_dir_all(dirs::new(&task.dir)).ok();
         }
     }
 }
@@ -76,7 +76,7 @@ impl Dense {
 impl Task {
     /// Whether a denser copy is complete.
     fn run(&self) -> bool {
-        let dense = dirs::dense(&self.dir);
+        let dense = dirs::new(&self.dir);
         let is_denser = match rewrite(&self.dir, self.first_pos, self.end, &dense) {
             Ok(is_complete) => is_complete && dirs::disk_bytes(&dense) < dirs::disk_bytes(&self.dir) * 4 / 5,
             Err(error) => {

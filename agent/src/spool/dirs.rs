@@ -9,8 +9,10 @@ use std::{
 
 /// Prefix of a directory that is being removed.
 const DEAD: &str = "dead-";
-/// Prefix of a directory that is to replace another, with the same content in less room.
-const DENSE: &str = "dense-";
+/// Prefix of a directory that is being written.
+const NEW: &str = "new-";
+/// End of the name of a segment that was written anew, and replaces the one without.
+const DENSE: &str = "-dense";
 
 /// The directory of the segment that starts at position `first_pos`.
 pub(super) fn name(first_pos: u64) -> String {
@@ -19,7 +21,7 @@ pub(super) fn name(first_pos: u64) -> String {
 
 /// The first position of the segment in a directory called `name`.
 pub(super) fn first_pos(name: &str) -> Option<u64> {
-    name.strip_prefix("seg-")?.parse().ok()
+    name.strip_suffix(DENSE).unwrap_or(name).strip_prefix("seg-")?.parse().ok()
 }
 
 /// The segments in a lane's directory by first position. Changes nothing.
@@ -30,22 +32,23 @@ pub(super) fn list(lane: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
         let pos = entry.file_name().to_str().and_then(first_pos);
         segments.extend(pos.map(|pos| (pos, entry.path())));
     }
+    // Of two with the same position, the dense one comes last, and is complete.
     segments.sort();
+    segments.reverse();
+    segments.dedup_by_key(|(pos, _)| *pos);
+    segments.reverse();
     Ok(segments)
 }
 
 /// Finishes what a crash left half done in a lane's directory.
 pub(super) fn tidy(lane: &Path) -> io::Result<()> {
+    let listed = list(lane)?;
     for entry in fs::read_dir(lane)? {
-        let entry = entry?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        let original = name.strip_prefix(DENSE).map(|original| lane.join(original));
-        match original {
-            // Complete, for the other one was moved out of its way.
-            Some(original) if !original.exists() => fs::rename(entry.path(), original)?,
-            Some(_) => fs::remove_dir_all(entry.path())?,
-            None if name.starts_with(DEAD) => fs::remove_dir_all(entry.path())?,
-            None => {}
+        let path = entry?.path();
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let is_replaced = first_pos(name).is_some() && listed.iter().all(|(_, dir)| *dir != path);
+        if is_replaced || name.starts_with(DEAD) || name.starts_with(NEW) {
+            fs::remove_dir_all(path)?;
         }
     }
     sync_dir(lane)
@@ -56,19 +59,19 @@ pub(super) fn remove(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(bury(dir)?)
 }
 
-/// Where a denser copy of the segment in `dir` is made.
-pub(super) fn dense(dir: &Path) -> PathBuf {
-    sibling(dir, DENSE)
+/// Where a denser copy of the segment in `dir` is written.
+pub(super) fn new(dir: &Path) -> PathBuf {
+    sibling(dir, NEW)
 }
 
-/// Puts the dense copy of the segment in `dir` in its place.
-pub(super) fn replace_by_dense(dir: &Path) -> io::Result<()> {
-    let dead = bury(dir)?;
-    fs::rename(dense(dir), dir)?;
+/// Makes the copy that was written in [`new`] one of the lane's segments: it counts instead of that in `dir` from now on.
+pub(super) fn publish(dir: &Path) -> io::Result<PathBuf> {
+    let mut dense = dir.as_os_str().to_owned();
+    dense.push(DENSE);
+    let dense = PathBuf::from(dense);
+    fs::rename(new(dir), &dense)?;
     sync_dir(dir.parent().unwrap_or(dir))?;
-    // What is left of it, the next start removes.
-    fs::remove_dir_all(dead).ok();
-    Ok(())
+    Ok(dense)
 }
 
 /// Octets that the files in `dir`, and below, take on the disk.
@@ -104,16 +107,13 @@ mod tests {
     #[test]
     fn what_a_crash_left_is_finished() {
         let lane = tempfile::tempdir().unwrap();
-        for name in [
-            "dead-seg-1",
-            "seg-00000000000000000002",
-            "dense-seg-00000000000000000002",
-            "dense-seg-00000000000000000003",
-        ] {
-            fs::create_dir(lane.path().join(name)).unwrap();
+        let seg = |pos: u64| lane.path().join(name(pos));
+        for dir in [sibling(&seg(1), DEAD), seg(2), new(&seg(2)), seg(3), new(&seg(3))] {
+            fs::create_dir(dir).unwrap();
         }
+        let dense = publish(&seg(3)).unwrap();
         tidy(lane.path()).unwrap();
-        let names: Vec<_> = list(lane.path()).unwrap().into_iter().map(|(pos, _)| pos).collect();
-        assert_eq!((names, fs::read_dir(lane.path()).unwrap().count()), (vec![2, 3], 2));
+        assert_eq!(list(lane.path()).unwrap(), [(2, seg(2)), (3, dense)]);
+        assert_eq!(fs::read_dir(lane.path()).unwrap().count(), 2);
     }
 }

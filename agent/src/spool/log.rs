@@ -3,7 +3,7 @@
 //! [`super::writer`] appends to it, [`super::reader`] reads from it.
 
 use super::{
-    Lane, Mark,
+    Lane, Mark, dirs,
     mark::Loss,
     reader::{Damaged, Reader},
     segment::Segment,
@@ -48,8 +48,6 @@ pub(super) struct Slot {
     pub(super) disk_bytes: u64,
     /// Some part of it cannot be read. It is set aside, instead of removed, once the rest is drained.
     pub(super) damaged: bool,
-    /// sled cannot read it: its blocks are looked for in its file.
-    pub(super) by_scan: bool,
 }
 
 /// A slot as it was when it was looked at.
@@ -60,7 +58,6 @@ pub(super) struct Place {
     pub(super) end: Option<u64>,
     pub(super) dir: PathBuf,
     pub(super) open: Option<Arc<Segment>>,
-    pub(super) by_scan: bool,
 }
 
 /// Segments that are gone, and were not all acknowledged.
@@ -91,12 +88,12 @@ struct Unstated {
 
 impl Slot {
     pub(super) fn new(first_pos: u64, dir: PathBuf) -> Self {
-        let disk_bytes = super::dirs::disk_bytes(&dir);
-        Self { first_pos, dir, open: None, disk_bytes, damaged: false, by_scan: false }
+        let disk_bytes = dirs::disk_bytes(&dir);
+        Self { first_pos, dir, open: None, disk_bytes, damaged: false }
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.open.as_ref().map_or(self.disk_bytes, |segment| segment.disk_bytes())
+        self.open.as_ref().map_or(self.disk_bytes, |_| dirs::disk_bytes(&self.dir))
     }
 }
 
@@ -138,28 +135,27 @@ impl Log {
             end: slots.get(index + 1).map(|next| next.first_pos),
             dir: slot.dir.clone(),
             open: slot.open.clone(),
-            by_scan: slot.by_scan,
         })
     }
 
-    /// Remembers that sled cannot read a segment; `false` if that was known.
+    /// Whether the segment is still there.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        let slots = self.slots();
+        slots.iter().any(|slot| slot.first_pos == place.first_pos && slot.dir == place.dir)
+    }
+
+    /// Has the segment that is written at `first_pos` be read by a scan, and no more be written; `false` if that is so already.
     pub(super) fn mark_unreadable(&self, first_pos: u64) -> bool {
-        let mut slots = self.slots();
-        let Some(slot) = slots.iter_mut().find(|slot| slot.first_pos == first_pos) else { return false };
-        if let Some(open) = &slot.open {
-            open.poison();
-        }
-        !std::mem::replace(&mut slot.by_scan, true)
+        let slots = self.slots();
+        let open = slots.iter().find(|slot| slot.first_pos == first_pos).and_then(|slot| slot.open.as_ref());
+        open.is_some_and(|segment| segment.poison())
     }
 
     /// Remembers that a part of a segment cannot be read at all; `false` if that was known.
     pub(super) fn mark_damaged(&self, first_pos: u64) -> bool {
         let mut slots = self.slots();
         let slot = slots.iter_mut().find(|slot| slot.first_pos == first_pos);
-        slot.is_some_and(|slot| {
-            slot.by_scan = true;
-            !std::mem::replace(&mut slot.damaged, true)
-        })
+        slot.is_some_and(|slot| !std::mem::replace(&mut slot.damaged, true))
     }
 
     /// Records that wait for acknowledgement, notes included.

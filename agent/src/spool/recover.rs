@@ -121,7 +121,7 @@ fn look_through(
             Err(error) if is_passing(&error) => return Err(SpoolError::io(&slot.dir, error)),
             Err(error) => {
                 tracing::error!(segment = %slot.dir.display(), %error, "damaged");
-                (slot.damaged, slot.by_scan, tail) = (true, true, None);
+                (slot.damaged, tail) = (true, None);
             }
         }
     }

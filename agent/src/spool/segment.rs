@@ -8,10 +8,11 @@
 //!   run is another tree: then every block is written once (measured: 1.02 octets in the file for each in blocks, instead of 2.0 to 2.5).
 //! - An item larger than a quarter of sled's own segments goes to a file in `blobs/`, which our sync would miss; a page is
 //!   such an item when it is moved. So a run stays below that as a whole.
-//! - The cache does not shrink in a database as small as ours: what was written or read since it was opened stays in memory. So
-//!   segments are small, and only those being written or read are open.
+//! - The cache does not shrink in a database as small as ours: what was written since it was opened stays in memory. So
+//!   segments are small, and only those being written are open.
 //! - After an error a database answers nothing but that error, and closing it may hang: it is forgotten, not dropped.
-//! - Opening may panic or hang on damaged files, and changes them: it is watched, and [`super::scan`] looks first.
+//! - Opening a database that is not new writes to it, and on damaged files may panic, hang, or change what is left. So a segment is opened
+//!   once, when it is created; what is closed is read by [`super::scan`]. Even so, opening is watched.
 
 use super::{
     MAX_BLOCK, Mark,
@@ -36,9 +37,6 @@ use vitrine_protocol::time::Timestamp;
 
 /// A database may take this long to open before it is given up.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often, and after which pause, a locked database is tried again.
-const LOCK_ATTEMPTS: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// sled's page cache. Blocks are read once, in order: more would not help.
 const CACHE_BYTES: u64 = 256 * 1024;
 /// Nine additions to a new page do not make sled write it anew: a mark and so many blocks.
@@ -128,7 +126,14 @@ impl Segment {
     /// Creates an empty segment. Durable when this returns.
     pub(super) fn create(dir: &Path) -> Result<Self, SegmentError> {
         create_private_dir(dir)?;
-        let segment = Self::open(dir)?;
+        let db = open_watched(dir)?;
+        let segment = Self {
+            db: Some(db),
+            poisoned: AtomicBool::new(false),
+            file: File::open(dir.join(DB_FILE))?,
+            run: Mutex::default(),
+            counted_bytes: AtomicU64::new(0),
+        };
         let synced = segment.sync().and_then(|_| {
             sync_dir(dir)?;
             Ok(sync_dir(dir.parent().unwrap_or(dir))?)
@@ -140,19 +145,6 @@ impl Segment {
                 Err(error)
             }
         }
-    }
-
-    /// Opens a segment.
-    pub(super) fn open(dir: &Path) -> Result<Self, SegmentError> {
-        let db = open_watched(dir)?;
-        let file = File::open(dir.join(DB_FILE))?;
-        Ok(Self {
-            db: Some(db),
-            poisoned: AtomicBool::new(false),
-            file,
-            run: Mutex::default(),
-            counted_bytes: AtomicU64::new(0),
-        })
     }
 
     /// Moves an empty segment from `dir` to its place. Durable when this returns.
@@ -167,9 +159,9 @@ impl Segment {
         self.poisoned.load(Ordering::Relaxed)
     }
 
-    /// Makes nothing more be written to it.
-    pub(super) fn poison(&self) {
-        self.poisoned.store(true, Ordering::Relaxed);
+    /// Has nothing more be written to it; `false` if that was so.
+    pub(super) fn poison(&self) -> bool {
+        !self.poisoned.swap(true, Ordering::Relaxed)
     }
 
     /// Writes the mark that it starts at, in a commit of its own. Durable when this returns.
@@ -293,26 +285,12 @@ fn open_watched(dir: &Path) -> Result<sled::Db, SegmentError> {
     let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("sled-open".into()).spawn(move || {
-        let mut opened = config.open();
-        // A database that was just closed may still hold its lock for a moment.
-        for _ in 0..LOCK_ATTEMPTS {
-            if !matches!(&opened, Err(sled::Error::Io(error)) if is_locked(error)) {
-                break;
-            }
-            std::thread::sleep(LOCK_PAUSE);
-            opened = config.open();
-        }
         // Nobody listens any more after the time-out; the database is closed then.
-        drop(sender.send(opened));
+        drop(sender.send(config.open()));
     })?;
     match receiver.recv_timeout(OPEN_TIMEOUT) {
         Ok(opened) => Ok(opened?),
         Err(mpsc::RecvTimeoutError::Timeout) => Err(SegmentError::Timeout),
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(SegmentError::Panicked),
     }
-}
-
-/// sled says so in words only.
-fn is_locked(error: &io::Error) -> bool {
-    error.to_string().contains("could not acquire lock")
 }

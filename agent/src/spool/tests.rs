@@ -1,8 +1,11 @@
 //! Tests of the whole spool on a real directory. A crash is a copy of the directory, taken while it is in use.
 
+mod bounds;
+mod damage;
+
 use super::*;
 use std::{collections::BTreeSet, fs};
-use vitrine_protocol::event::{Body, Event};
+use vitrine_protocol::event::{Body, Event, Gap};
 
 const NOW: Timestamp = Timestamp::from_ms(1_772_622_000_000);
 
@@ -15,8 +18,12 @@ fn config(dir: &Path) -> Config {
 }
 
 fn open(dir: &Path) -> (Spool, Recovery<u64>) {
+    open_with(&config(dir))
+}
+
+fn open_with(config: &Config) -> (Spool, Recovery<u64>) {
     let (clock, _hand) = Clock::turned(NOW);
-    Spool::open(&config(dir), context(), clock).unwrap()
+    Spool::open(config, context(), clock).unwrap()
 }
 
 fn event(stream: Stream, n: u64) -> Draft {
@@ -34,6 +41,14 @@ async fn commit(spool: &Spool, drafts: Vec<Draft>) {
     let (reply, durable) = oneshot::channel();
     spool.commit(Commit { context: context(), drafts, reply: Some(reply) }).await.unwrap();
     durable.await.unwrap();
+}
+
+async fn eventually(mut is_so: impl FnMut() -> bool) {
+    let started = tokio::time::Instant::now();
+    while !is_so() {
+        assert!(started.elapsed() < Duration::from_secs(20), "it never was so");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
 }
 
 /// Reads a lane to its end.
@@ -55,36 +70,58 @@ fn seqs(records: &[Record], stream: Stream) -> Vec<u64> {
 
 /// The spool as a power cut would leave it, or better: files as they are now.
 fn crash(dir: &Path) -> tempfile::TempDir {
-    let copy = tempfile::tempdir().unwrap();
-    copy_dir(dir, &copy.path().join("spool"));
-    copy
+    loop {
+        let before = directories(dir);
+        let copy = tempfile::tempdir().unwrap();
+        // A directory that came or went meanwhile would be in neither place, or in both.
+        if try_copy(dir, &copy.path().join("spool")).is_ok() && directories(dir) == before {
+            return copy;
+        }
+    }
+}
+
+fn directories(dir: &Path) -> BTreeSet<PathBuf> {
+    let entries = fs::read_dir(dir).unwrap().flatten().filter(|entry| entry.path().is_dir());
+    let lanes: Vec<_> = entries.map(|entry| entry.path()).collect();
+    let below = lanes.iter().flat_map(|lane| fs::read_dir(lane).into_iter().flatten().flatten());
+    below.map(|entry| entry.path()).filter(|path| path.is_dir()).chain(lanes.clone()).collect()
 }
 
 fn copy_dir(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        if entry.path().is_dir() {
-            copy_dir(&entry.path(), &target);
-        } else if let Err(e) = fs::copy(entry.path(), target) {
-            assert_eq!(e.kind(), io::ErrorKind::NotFound, "{e}");
-        }
+    try_copy(from, to).unwrap();
+}
+
+fn try_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from)? {
+        let (path, target) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if path.is_dir() { try_copy(&path, &target)? } else { fs::copy(path, target).map(|_| ())? }
     }
+    Ok(())
 }
 
 fn segments(dir: &Path, lane: Lane) -> Vec<PathBuf> {
     dirs::list(&dir.join(lane.name())).unwrap().into_iter().map(|(_, dir)| dir).collect()
 }
 
-/// The gaps that stand in the spool, as (stream, first, last, exact).
-async fn gaps(spool: &Spool) -> BTreeSet<(Stream, u64, u64, bool)> {
+/// The gaps that stand in the spool.
+async fn all_gaps(spool: &Spool) -> Vec<Gap> {
+    commit(spool, Vec::new()).await;
+    // Reading the lane may find more of them.
+    read_all(spool, Lane::Critical).await;
     commit(spool, Vec::new()).await;
     let (records, _) = read_all(spool, Lane::Critical).await;
     let gap = |record: &Record| match serde_json::from_str::<Event>(&record.json).unwrap().body {
-        Body::Gap(gap) => (gap.stream, gap.first_seq, gap.last_seq, gap.exact),
+        Body::Gap(gap) => gap,
         other => panic!("{other:?}"),
     };
-    records.iter().map(gap).collect()
+    records.iter().filter(|record| record.stream == Stream::Gaps).map(gap).collect()
+}
+
+/// The gaps that stand in the spool, as (stream, first, last, exact).
+async fn gaps(spool: &Spool) -> BTreeSet<(Stream, u64, u64, bool)> {
+    let gaps = all_gaps(spool).await;
+    gaps.into_iter().map(|gap| (gap.stream, gap.first_seq, gap.last_seq, gap.exact)).collect()
 }
 
 #[tokio::test]
@@ -162,8 +199,7 @@ async fn drained_segments_are_removed_once_a_checkpoint_has_passed_them() {
     let state = serde_json::value::to_raw_value(&7u64).unwrap();
     spool.checkpoint(state).await.unwrap();
     spool.acknowledge(Lane::Facts, upto);
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
-    assert_eq!(segments(dir.path(), Lane::Facts).len(), 1);
+    eventually(|| segments(dir.path(), Lane::Facts).len() == 1).await;
     spool.close().await.unwrap();
     let (spool, recovery) = open(dir.path());
     assert_eq!((recovery.state, spool.backlog()), (Some(7), 0));

@@ -17,7 +17,7 @@ use crate::state::StateDir;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering},
@@ -124,7 +124,7 @@ impl Writer {
         match active.segment.write(&blocks, now) {
             Ok(written) => self.at.written_bytes.fetch_add(written, Ordering::Relaxed),
             Err(error) => {
-                self.close_active(true);
+                self.close_active();
                 return Err(self.segment_failed(error));
             }
         };
@@ -164,7 +164,7 @@ impl Writer {
         self.dense.finish();
         self.housekeep(checkpoint)?;
         self.save(LaneFile { reserved: self.next.clone(), ..self.saved.clone() })?;
-        self.close_active(false);
+        self.close_active();
         Ok(())
     }
 
@@ -262,7 +262,7 @@ impl Writer {
 
     /// Starts a new segment at the next position.
     pub(super) fn rotate(&mut self, now: Timestamp) -> Result<(), SpoolError> {
-        self.close_active(false);
+        self.close_active();
         let first_pos = self.next.pos;
         let dir = self.at.files.path().join(dirs::name(first_pos));
         // Nothing was ever committed to a segment that starts here.
@@ -293,7 +293,7 @@ impl Writer {
     }
 
     /// Nothing more is written to the active segment, as it is full, or has failed.
-    fn close_active(&mut self, has_failed: bool) {
+    fn close_active(&mut self) {
         let Some(active) = self.active.take() else { return };
         let disk_bytes = active.segment.disk_bytes();
         let is_sparse = active.blocks > 0
@@ -302,9 +302,7 @@ impl Writer {
         if let Some(slot) = slots.back_mut()
             && slot.open.take().is_some()
         {
-            slot.disk_bytes = disk_bytes;
-            // A database that has failed stays locked for as long as the process lives.
-            slot.by_scan |= has_failed || active.segment.is_poisoned();
+            slot.disk_bytes = dirs::disk_bytes(&slot.dir);
             if is_sparse {
                 self.dense.push(slot.first_pos, slot.dir.clone(), self.next.pos);
             }
@@ -313,23 +311,24 @@ impl Writer {
 
     /// Puts what was written anew, in less room, in the place of what it was written from, and goes on with the next one.
     fn swap_dense(&mut self) {
-        if let Some((first_pos, dir)) = self.dense.poll() {
-            let is_there = |slot: &&mut Slot| slot.first_pos == first_pos && !slot.damaged;
-            if let Some(slot) = self.log.slots().iter_mut().find(is_there) {
-                match dirs::replace_by_dense(&dir) {
-                    Ok(()) => (slot.disk_bytes, slot.by_scan) = (dirs::disk_bytes(&dir), false),
-                    Err(error) => tracing::warn!(%error, "a segment cannot be replaced by a denser one"),
-                }
-            }
-            let dense = dirs::dense(&dir);
-            if dense.exists() {
-                std::fs::remove_dir_all(dense).ok();
-            } else {
-                self.at.written_bytes.fetch_add(dirs::disk_bytes(&dir), Ordering::Relaxed);
-            }
+        if let Some((first_pos, dir)) = self.dense.poll()
+            && let Err(error) = self.swap(first_pos, &dir)
+        {
+            tracing::warn!(%error, "a segment cannot be replaced by a denser one");
         }
         // What is about to be sent is not worth it.
         self.dense.start(self.log.cursor.load(Ordering::Acquire) + 1);
+    }
+
+    fn swap(&self, first_pos: u64, dir: &Path) -> std::io::Result<()> {
+        let mut slots = self.log.slots();
+        let slot = slots.iter_mut().find(|slot| slot.first_pos == first_pos && !slot.damaged);
+        let Some(slot) = slot else { return std::fs::remove_dir_all(dirs::new(dir)) };
+        slot.dir = dirs::publish(dir)?;
+        slot.disk_bytes = dirs::disk_bytes(&slot.dir);
+        self.at.written_bytes.fetch_add(slot.disk_bytes, Ordering::Relaxed);
+        drop(slots);
+        dirs::remove(dir)
     }
 
     /// Takes the slots off the list of which everything is below `free_below`, but for the one being written.
