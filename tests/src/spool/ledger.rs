@@ -3,10 +3,14 @@
 //! Events are known by their stream and serial number (see [`super::load`]), which rises with every event that is
 //! handed over. Which sequence number each one got is learned from what comes back. An event that was handed over
 //! and never answered may come or not.
+//!
+//! An event that came and was not acknowledged may be lost from the spool before it comes again; then a gap covers it, as the
+//! spool cannot know that it came. So a gap must not cover what comes after it was stated, nor what came since
+//! [`Ledger::harmed`] was last called.
 
 use super::load;
 use std::{
-    collections::{BTreeMap, BTreeSet, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet},
     fmt,
 };
 use vitrine_agent::spool::Record;
@@ -19,17 +23,28 @@ use vitrine_protocol::{
 #[derive(Clone, Debug, Default)]
 pub struct Ledger {
     accounts: BTreeMap<Stream, Account>,
-    /// Gap events by id: the same one may be said again, under another number.
-    gaps: BTreeMap<EventId, Hole>,
+    /// Gap events by id, each with the time when it first came: it may be said again, under another number.
+    gaps: BTreeMap<EventId, (Hole, u64)>,
     /// Numbers of the stream of gaps itself, and which event had each.
     stated: BTreeMap<u64, EventId>,
+    /// Counts what came.
+    now: u64,
+    /// Gaps may cover what had come by then.
+    harmed_at: u64,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Account {
     answered: BTreeSet<u64>,
-    /// Serial numbers by sequence number.
-    received: BTreeMap<u64, u64>,
+    received: BTreeMap<u64, Came>,
+}
+
+/// What came under a number.
+#[derive(Clone, Copy, Debug)]
+struct Came {
+    serial: u64,
+    /// When it first did.
+    at: u64,
 }
 
 /// A range of sequence numbers that are said to be lost.
@@ -73,6 +88,16 @@ pub struct Balance {
 }
 
 impl Ledger {
+    /// An account of a spool from which something may be lost at any time.
+    pub fn of_harmed() -> Self {
+        Self { harmed_at: u64::MAX, ..Self::default() }
+    }
+
+    /// The spool is being harmed: what has come so far, and is not acknowledged, may be lost.
+    pub fn harmed(&mut self) {
+        self.harmed_at = self.harmed_at.max(self.now);
+    }
+
     /// Remembers that the events `serials` of a stream are durable, so it was said.
     pub fn answered(&mut self, stream: Stream, serials: std::ops::Range<u64>) {
         self.accounts.entry(stream).or_default().answered.extend(serials);
@@ -105,11 +130,13 @@ impl Ledger {
     /// # Errors
     /// Where its number was another event's.
     pub fn received_serial(&mut self, stream: Stream, seq: u64, serial: u64) -> Result<(), String> {
-        match self.accounts.entry(stream).or_default().received.insert(seq, serial) {
-            Some(other) if other != serial => {
-                Err(format!("{stream} {seq}: given to event {other} and to event {serial}"))
-            }
-            _ => Ok(()),
+        self.now += 1;
+        let came = Came { serial, at: self.now };
+        let other = self.accounts.entry(stream).or_default().received.entry(seq).or_insert(came).serial;
+        if other == serial {
+            Ok(())
+        } else {
+            Err(format!("{stream} {seq}: given to event {other} and to event {serial}"))
         }
     }
 
@@ -126,14 +153,9 @@ impl Ledger {
         if *self.stated.entry(seq).or_insert(event.id) != event.id {
             return Err(format!("gaps {seq}: given to two gaps"));
         }
-        match self.gaps.entry(event.id) {
-            Entry::Vacant(entry) => {
-                entry.insert(hole);
-                Ok(())
-            }
-            Entry::Occupied(entry) if *entry.get() == hole => Ok(()),
-            Entry::Occupied(entry) => Err(format!("one gap, two statements: {} and {hole}", entry.get())),
-        }
+        self.now += 1;
+        let (other, _) = self.gaps.entry(event.id).or_insert((hole, self.now));
+        if *other == hole { Ok(()) } else { Err(format!("one gap, two statements: {other} and {hole}")) }
     }
 
     /// Balances the account, after everything in the spool was read.
@@ -142,23 +164,46 @@ impl Ledger {
     /// One line for each thing that is wrong.
     pub fn balance(&self) -> Result<Balance, String> {
         let mut wrong = Vec::new();
-        let mut balance = Balance { holes: self.gaps.values().copied().collect(), ..Balance::default() };
+        let mut balance =
+            Balance { holes: self.gaps.values().map(|&(hole, _)| hole).collect(), ..Balance::default() };
         balance.holes.sort_by_key(|hole| (hole.stream, hole.first_seq));
         let streams: BTreeSet<Stream> =
             self.accounts.keys().copied().chain(balance.holes.iter().map(|hole| hole.stream)).collect();
         let empty = Account::default();
         for stream in streams {
             let account = self.accounts.get(&stream).unwrap_or(&empty);
-            let holes = balance.holes.iter().filter(|hole| hole.stream == stream);
-            wrong.extend(covered_once(stream, account, holes));
+            let holes: Vec<Hole> =
+                balance.holes.iter().copied().filter(|hole| hole.stream == stream).collect();
+            wrong.extend(uncovered(stream, account, &holes));
+            wrong.extend(self.covered_twice(account, &holes));
             wrong.extend(in_order(stream, account));
-            let received: BTreeSet<u64> = account.received.values().copied().collect();
+            let received: BTreeSet<u64> = account.received.values().map(|came| came.serial).collect();
             let lost: Vec<u64> = account.answered.difference(&received).copied().collect();
-            wrong.extend(unaccounted(stream, account, &lost, &balance.holes));
+            wrong.extend(unaccounted(stream, account, &lost, &holes));
             balance.received += received.len() as u64;
             balance.lost += lost.len() as u64;
         }
         if wrong.is_empty() { Ok(balance) } else { Err(wrong.join("\n")) }
+    }
+
+    /// Gaps of one stream, in order, that overlap, or cover what was not lost.
+    fn covered_twice(&self, account: &Account, holes: &[Hole]) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for (hole, next) in holes.iter().zip(holes.iter().skip(1)) {
+            if next.first_seq <= hole.last_seq {
+                wrong.push(format!("two gaps overlap: {hole} and {next}"));
+            }
+        }
+        let stated_at: BTreeMap<_, _> =
+            self.gaps.values().map(|(hole, at)| ((hole.stream, hole.first_seq), *at)).collect();
+        for hole in holes {
+            let allowed = self.harmed_at.min(stated_at[&(hole.stream, hole.first_seq)]);
+            let mut came = account.received.range(hole.first_seq..=hole.last_seq);
+            if let Some((seq, came)) = came.find(|(_, came)| came.at > allowed) {
+                wrong.push(format!("the gap {hole} covers number {seq}, which came (event {})", came.serial));
+            }
+        }
+        wrong
     }
 }
 
@@ -172,25 +217,16 @@ impl Balance {
     }
 }
 
-/// Every number up to the last one known either came, or lies in exactly one gap.
-fn covered_once<'a>(stream: Stream, account: &Account, holes: impl Iterator<Item = &'a Hole>) -> Vec<String> {
+/// Every number up to the last one known either came, or lies in a gap.
+fn uncovered(stream: Stream, account: &Account, holes: &[Hole]) -> Vec<String> {
     let mut wrong = Vec::new();
+    let came = account.received.keys().map(|&seq| (seq, seq));
+    let mut spans: Vec<_> = came.chain(holes.iter().map(|hole| (hole.first_seq, hole.last_seq))).collect();
+    spans.sort_unstable();
     let mut next = 1;
-    let came = account.received.keys().map(|&seq| (seq, seq, None));
-    let mut spans: Vec<_> =
-        came.chain(holes.map(|hole| (hole.first_seq, hole.last_seq, Some(hole)))).collect();
-    spans.sort_by_key(|&(first, last, hole)| (first, last, hole.is_some()));
-    for (first, last, hole) in spans {
-        let what =
-            hole.map_or_else(|| format!("{stream} {first}, which came,"), |hole| format!("the gap {hole}"));
-        if first < next {
-            wrong.push(format!("{what} is accounted for twice"));
-        }
+    for (first, last) in spans {
         if first > next {
-            wrong.push(format!(
-                "{stream} {next}..={} did not come and lies in no gap; then {what}",
-                first - 1
-            ));
+            wrong.push(format!("{stream} {next}..={} did not come and lies in no gap", first - 1));
         }
         next = next.max(last + 1);
     }
@@ -200,15 +236,18 @@ fn covered_once<'a>(stream: Stream, account: &Account, holes: impl Iterator<Item
 /// Events come in the order in which they were handed over, each under one number.
 fn in_order(stream: Stream, account: &Account) -> Option<String> {
     let mut pairs = account.received.iter().zip(account.received.iter().skip(1));
-    let ((seq, serial), (next_seq, next_serial)) = pairs.find(|((_, serial), (_, next))| serial >= next)?;
-    Some(format!("{stream}: event {serial} has number {seq}, and event {next_serial} number {next_seq}"))
+    let ((seq, came), (next_seq, next)) = pairs.find(|((_, came), (_, next))| came.serial >= next.serial)?;
+    Some(format!(
+        "{stream}: event {} has number {seq}, and event {} number {next_seq}",
+        came.serial, next.serial
+    ))
 }
 
 /// Answered events that did not come must have had numbers that lie in gaps: between those of the events that came
 /// before and after them there is a hole large enough.
 fn unaccounted(stream: Stream, account: &Account, lost: &[u64], holes: &[Hole]) -> Vec<String> {
     let mut by_place: BTreeMap<(u64, u64), (u64, u64)> = BTreeMap::new();
-    let seqs: BTreeMap<u64, u64> = account.received.iter().map(|(&seq, &serial)| (serial, seq)).collect();
+    let seqs: BTreeMap<u64, u64> = account.received.iter().map(|(&seq, came)| (came.serial, seq)).collect();
     for &serial in lost {
         let before = seqs.range(..serial).next_back().map_or(0, |(_, &seq)| seq);
         let after = seqs.range(serial..).next().map_or(u64::MAX, |(_, &seq)| seq);
@@ -218,7 +257,7 @@ fn unaccounted(stream: Stream, account: &Account, lost: &[u64], holes: &[Hole]) 
     for ((before, after), (serial, count)) in by_place {
         let stated: u64 = holes
             .iter()
-            .filter(|hole| hole.stream == stream && hole.first_seq > before && hole.last_seq < after)
+            .filter(|hole| hole.first_seq > before && hole.last_seq < after)
             .map(Hole::numbers)
             .sum();
         if stated < count {
@@ -243,7 +282,8 @@ mod tests {
         for (index, &(first_seq, last_seq)) in gaps.iter().enumerate() {
             let hole =
                 Hole { stream: Stream::Kiosk, first_seq, last_seq, exact: true, reason: GapReason::Corrupt };
-            ledger.gaps.insert(EventId([u8::try_from(index).unwrap(); 16]), hole);
+            ledger.now += 1;
+            ledger.gaps.insert(EventId([u8::try_from(index).unwrap(); 16]), (hole, ledger.now));
         }
         ledger
     }
@@ -270,9 +310,20 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_must_not_cover_what_came_or_another_gap() {
-        wrong(&ledger(&[(1, 0), (2, 1)], 0..2, &[(2, 2)]), "accounted for twice");
-        wrong(&ledger(&[(1, 0)], 0..3, &[(2, 3), (3, 3)]), "accounted for twice");
+    fn a_gap_must_not_cover_another_gap_or_what_came() {
+        wrong(&ledger(&[(1, 0)], 0..3, &[(2, 3), (3, 3)]), "two gaps overlap");
+        wrong(&ledger(&[(1, 0), (2, 1)], 0..2, &[(2, 2)]), "covers number 2, which came");
+    }
+
+    #[test]
+    fn a_gap_may_cover_what_came_before_the_spool_was_harmed() {
+        let mut harmed = ledger(&[(1, 0), (2, 1)], 0..2, &[(2, 2)]);
+        harmed.harmed();
+        assert!(harmed.balance().is_ok());
+        // But it must be right about what is to come.
+        let mut late = Ledger { harmed_at: u64::MAX, ..ledger(&[(1, 0)], 0..2, &[(2, 2)]) };
+        late.received_serial(Stream::Kiosk, 2, 1).unwrap();
+        wrong(&late, "covers number 2, which came");
     }
 
     #[test]

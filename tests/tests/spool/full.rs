@@ -2,7 +2,7 @@
 
 use super::{PROGRAM, check};
 use std::{fs::File, io::Write, path::Path, thread, time::Duration};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use vitrine_agent::spool::{Lane, WhenFull};
 use vitrine_protocol::event::GapReason;
 use vitrine_tests::spool::{
@@ -14,9 +14,10 @@ use vitrine_tests::spool::{
     worker::{self, Reading, Room, Worker},
 };
 
-const DISK_BYTES: u64 = 32 << 20;
+const DISK_BYTES: u64 = 10 << 20;
 const EVENT_OCTETS: usize = 3000;
-/// A commit that takes longer than this is stuck.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// What takes longer than this is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
 /// A process fills the disk and is killed, again and again.
@@ -34,7 +35,7 @@ async fn a_spool_that_fills_its_disk_loses_what_gaps_state() {
     let rounds = effort::rounds(4, 40);
     for round in 0..rounds {
         let worker = Worker::start(PROGRAM, &spool, Room::Roomy, Reading::None, round << 20, || 0);
-        thread::sleep(Duration::from_millis(random.u64(1500..4000)));
+        thread::sleep(Duration::from_millis(random.u64(1500..5000)));
         let heard = worker.kill();
         worker::enter(&mut ledger, &heard).unwrap_or_else(|e| panic!("round {round}: {e}"));
         if random.bool() {
@@ -79,9 +80,13 @@ async fn a_disk_that_others_fill_loses_nothing_where_lanes_push_back() {
             let serial = append_to(&spool, &mut ledger, serial, 4000).await;
             (ledger, serial)
         });
-        tokio::time::sleep(Duration::from_millis(1500)).await;
-        assert!(!stuck.is_finished(), "round {round}: 12 MB fit on a full disk");
-        assert!(queue.spool().admit().is_err(), "round {round}: producers are let in on a full disk");
+        let turned_away = async {
+            while queue.spool().admit().is_ok() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(STUCK, turned_away).await.expect("a full disk turns producers away");
+        assert!(!stuck.is_finished(), "round {round}: 12 MB fit on it");
         // What is there can be read all the while.
         let before = read(&mut queue, &mut ledger).await;
         assert!(before > 0, "round {round}: nothing could be read");
@@ -95,8 +100,12 @@ async fn a_disk_that_others_fill_loses_nothing_where_lanes_push_back() {
         serial = after;
         read(&mut queue, &mut ledger).await;
         queue.free().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(500)).await;
-        assert!(queue.spool().admit().is_ok(), "round {round}: producers are kept out though there is room");
+        let let_in = async {
+            while queue.spool().admit().is_err() {
+                sleep(LOOK_EVERY).await;
+            }
+        };
+        timeout(STUCK, let_in).await.expect("producers are let in when there is room");
     }
     queue.close().await.unwrap();
     let balance = check(&spool, settings, &mut ledger, true).await.unwrap();

@@ -90,7 +90,12 @@ async fn run(seed: u64, steps: &mut Vec<Step>) -> Result<(u64, u64), String> {
         dir,
         spool,
         model: Model::default(),
-        ledger: Ledger::default(),
+        // Eviction may come with any commit.
+        ledger: if settings.lane_bytes_max == Settings::TIGHT.lane_bytes_max {
+            Ledger::of_harmed()
+        } else {
+            Ledger::default()
+        },
         random,
     };
     for _ in 0..STEPS {
@@ -155,19 +160,31 @@ impl Run {
                 self.close().await?;
                 fs::remove_dir_all(&self.spool).unwrap();
                 self.spool = copy;
-                self.open()
+                self.open()?;
+                // Of what was acknowledged, the last of it may come again.
+                for lane in Lane::ALL {
+                    let found = self.queue().spool().cursor(lane);
+                    let cursor = &mut self.model.cursors[lane as usize];
+                    if found > *cursor {
+                        return Err(format!(
+                            "{lane:?}: {cursor} is acknowledged, opened with cursor {found}"
+                        ));
+                    }
+                    *cursor = found;
+                }
+                Ok(())
             }
             Step::Rot(lane) => {
                 self.close().await?;
                 if let Some(segment) = self.closed_segment(lane) {
-                    self.model.has_rotted = true;
+                    self.harm();
                     self.flip(&segment.join("db"));
                 }
                 self.open()
             }
             Step::RotLaneFile(lane) => {
                 self.close().await?;
-                self.model.has_rotted = true;
+                self.harm();
                 let file = self.spool.join(lane.name()).join("lane");
                 self.flip(&file);
                 self.open()
@@ -254,6 +271,11 @@ impl Run {
         self.random.choice(segments)
     }
 
+    fn harm(&mut self) {
+        self.model.has_rotted = true;
+        self.ledger.harmed();
+    }
+
     fn flip(&mut self, path: &Path) {
         let mut octets = fs::read(path).unwrap();
         let at = self.random.usize(..octets.len());
@@ -277,14 +299,6 @@ impl Run {
             if !is_injected || !hole.exact || hole.last_seq > given {
                 return Err(format!("a gap without a cause: {hole}; {given} numbers were given"));
             }
-        }
-        let given: usize = self.model.given.values().map(Vec::len).sum();
-        let missing: u64 = balance.holes.iter().map(|hole| hole.numbers()).sum();
-        if balance.received + missing != given as u64 {
-            return Err(format!(
-                "{given} events, of which {} came and {missing} lie in gaps",
-                balance.received
-            ));
         }
         Ok((balance.received, balance.lost))
     }
