@@ -150,10 +150,18 @@ impl Committer {
     async fn gather(&mut self, group: &mut Group, queue: &mut mpsc::Receiver<Command>) -> Option<Command> {
         let deadline = Instant::now() + self.config.commit_delay;
         while group.bytes < GATHER_BYTES {
-            match timeout_at(deadline, queue.recv()).await {
-                Ok(Some(Command::Commit(commit))) => self.add(group, commit),
-                Ok(other) => return other,
-                Err(_) => break,
+            // A timer takes a millisecond at least, which is long where nothing is to be waited for.
+            let next = match queue.try_recv() {
+                Ok(command) => Some(command),
+                Err(_) if self.config.commit_delay.is_zero() => break,
+                Err(_) => match timeout_at(deadline, queue.recv()).await {
+                    Ok(command) => command,
+                    Err(_) => break,
+                },
+            };
+            match next {
+                Some(Command::Commit(commit)) => self.add(group, commit),
+                other => return other,
             }
         }
         None

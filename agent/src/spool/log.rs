@@ -93,7 +93,7 @@ impl Slot {
     }
 
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.open.as_ref().map_or(self.disk_bytes, |_| dirs::disk_bytes(&self.dir))
+        self.open.as_ref().map_or(self.disk_bytes, |segment| segment.disk_bytes())
     }
 }
 
@@ -172,9 +172,8 @@ impl Log {
         }
         let mut acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
         let Acknowledged { mark, ahead } = &mut *acknowledged;
-        while let Some((_, stream, seq)) = ahead.pop_front_if(|(pos, ..)| *pos <= upto) {
-            mark.seqs.insert(stream, seq + 1);
-        }
+        let count = ahead.partition_point(|(pos, ..)| *pos <= upto);
+        mark.seqs.extend(ahead.drain(..count).map(|(_, stream, seq)| (stream, seq + 1)));
         mark.pos = mark.pos.max(upto + 1);
     }
 

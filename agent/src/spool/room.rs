@@ -58,6 +58,7 @@ impl Ballast {
 
 /// Octets that an ordinary user may still write to the file system of `dir`.
 #[allow(unsafe_code, reason = "statvfs has no safe wrapper in the libraries we use")]
+#[allow(clippy::unnecessary_cast, reason = "the fields have 32 bits on some machines")]
 pub(super) fn free_bytes(dir: &Path) -> io::Result<u64> {
     let path = std::ffi::CString::new(dir.as_os_str().as_bytes())?;
     // SAFETY: all-zero is a valid `statvfs`, the path ends in a zero, and both live over the call.

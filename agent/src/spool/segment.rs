@@ -181,9 +181,9 @@ impl Segment {
         self.sync()
     }
 
-    /// Octets that its file takes on the disk.
+    /// Octets that it takes on the disk: of its file, and of the small one in which sled keeps its settings.
     pub(super) fn disk_bytes(&self) -> u64 {
-        self.file.metadata().map_or(0, |file| file.blocks() * 512)
+        PAGE + self.file.metadata().map_or(0, |file| file.blocks() * 512)
     }
 
     /// The blocks in order, from the start of the run that holds `pos` on; marks among them.
