@@ -255,11 +255,9 @@ fn unaccounted(stream: Stream, account: &Account, lost: &[u64], holes: &[Hole]) 
     }
     let mut wrong = Vec::new();
     for ((before, after), (serial, count)) in by_place {
-        let stated: u64 = holes
-            .iter()
-            .filter(|hole| hole.first_seq > before && hole.last_seq < after)
-            .map(Hole::numbers)
-            .sum();
+        let within =
+            |hole: &Hole| (hole.last_seq.min(after - 1) + 1).saturating_sub(hole.first_seq.max(before + 1));
+        let stated: u64 = holes.iter().map(within).sum();
         if stated < count {
             wrong.push(format!(
                 "{stream}: {count} answered events from {serial} on, after number {before}, are lost, and gaps state {stated}"
@@ -307,6 +305,16 @@ mod tests {
         assert_eq!(ledger(&[(1, 0)], 0..3, &[(2, 3)]).balance().unwrap().lost, 2);
         wrong(&ledger(&[(1, 0), (4, 3)], 0..4, &[]), "2..=3 did not come and lies in no gap");
         assert_eq!(ledger(&[(1, 0), (4, 3)], 0..4, &[(2, 3)]).balance().unwrap().lost, 2);
+    }
+
+    #[test]
+    fn a_gap_counts_for_the_part_of_it_that_did_not_come() {
+        let mut harmed = ledger(&[(1, 0), (2, 1), (5, 4)], 0..5, &[(1, 4)]);
+        harmed.harmed();
+        assert_eq!(harmed.balance().unwrap().lost, 2);
+        let mut harmed = ledger(&[(1, 0), (2, 1), (5, 6)], 0..6, &[(1, 4)]);
+        harmed.harmed();
+        wrong(&harmed, "4 answered events from 2 on, after number 2, are lost, and gaps state 2");
     }
 
     #[test]
