@@ -11,6 +11,7 @@ pub mod heart;
 pub mod ids;
 pub mod line;
 pub mod local;
+pub mod memory;
 pub mod pipeline;
 pub mod plan;
 pub mod privacy;

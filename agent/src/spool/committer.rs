@@ -126,6 +126,7 @@ impl Committer {
                     () = sleep_until(room_due) => {
                         room_due = Instant::now() + ROOM_EVERY;
                         self.watch_disk();
+                        self.writers.iter_mut().for_each(Writer::swap_dense);
                         continue;
                     }
                 },

@@ -8,6 +8,8 @@ use vitrine_protocol::event::EventId;
 
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
+/// The birth, and a copy of it.
+const BIRTH_FILES: [&str; 2] = ["spool", "spool-copy"];
 /// The format that is written.
 const FORMAT: u32 = 2;
 
@@ -37,25 +39,41 @@ pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
     }
 }
 
-/// A new spool's id is drawn; one that lost its id is not the same spool any more.
+/// A new spool's id is drawn; one that lost its id is not the same spool any more. It is written once and never again, so two copies
+/// are enough.
 pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
-    match files.read::<Birth>("spool") {
-        Ok(Some(birth)) if birth.v == FORMAT => return Ok(birth),
-        Ok(Some(birth)) => {
-            return Err(SpoolError::Format { dir: files.path().to_owned(), found: birth.v, known: FORMAT });
+    for name in BIRTH_FILES {
+        match files.read::<Birth>(name) {
+            Ok(Some(birth)) if birth.v == FORMAT => {
+                write_birth(files, &birth)?;
+                return Ok(birth);
+            }
+            Ok(Some(birth)) => {
+                return Err(SpoolError::Format {
+                    dir: files.path().to_owned(),
+                    found: birth.v,
+                    known: FORMAT,
+                });
+            }
+            Ok(None) => {}
+            Err(e @ StateError::Corrupt { .. }) => tracing::error!("{e}"),
+            Err(e) => return Err(e.into()),
         }
-        Ok(None) if Lane::ALL.iter().all(|lane| !files.path().join(lane.name()).exists()) => {}
-        Ok(None) | Err(StateError::Corrupt { .. }) => {
-            return Err(SpoolError::Unrecoverable(files.path().join("spool")));
-        }
-        Err(e) => return Err(e.into()),
+    }
+    if Lane::ALL.iter().any(|lane| files.path().join(lane.name()).exists()) {
+        return Err(SpoolError::Unrecoverable(files.path().join(BIRTH_FILES[0])));
     }
     let (mut id, mut secret) = ([0; 16], [0; 16]);
     let drawn = getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret));
     drawn.map_err(|e| SpoolError::io(files.path(), io::Error::other(e)))?;
     let birth = Birth { v: FORMAT, id: EventId(id), secret: EventId(secret) };
-    files.write("spool", &birth)?;
+    write_birth(files, &birth)?;
     Ok(birth)
+}
+
+fn write_birth(files: &StateDir, birth: &Birth) -> Result<(), StateError> {
+    let missing = BIRTH_FILES.iter().filter(|name| !files.path().join(name).exists());
+    missing.map(|name| files.write(name, birth)).collect()
 }
 
 pub(super) fn read_checkpoint<S: DeserializeOwned>(

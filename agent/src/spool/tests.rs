@@ -331,6 +331,13 @@ async fn a_spool_whose_numbering_is_lost_is_set_aside_for_a_new_one() {
     drop(spool);
     fs::write(path.join("spool"), b"rotten").unwrap();
     let (spool, _) = open(&path);
+    assert_eq!(spool.id(), id, "there is a copy");
+    spool.close().await.unwrap();
+    drop(spool);
+    for name in ["spool", "spool-copy"] {
+        fs::write(path.join(name), b"rotten").unwrap();
+    }
+    let (spool, _) = open(&path);
     assert_ne!(spool.id(), id);
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
 }
@@ -372,4 +379,24 @@ async fn a_lane_whose_file_is_damaged_keeps_its_segments_over_every_start() {
         assert_eq!(seqs(&read_all(&spool, Lane::Slots).await.0, Stream::Kiosk), (1..=20).collect::<Vec<_>>());
         spool.close().await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_drained_lane_whose_file_is_damaged_knows_its_numbers() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    commit(&spool, (0..200).map(|n| event(Stream::Kiosk, n)).collect()).await;
+    commit(&spool, (200..400).map(|n| event(Stream::Kiosk, n)).collect()).await;
+    spool.checkpoint(serde_json::value::to_raw_value(&0u64).unwrap()).await.unwrap();
+    let (_, upto) = read_all(&spool, Lane::Slots).await;
+    spool.acknowledge(Lane::Slots, upto);
+    spool.close().await.unwrap();
+    let (spool, _) = open(dir.path());
+    spool.close().await.unwrap();
+    let id = spool.id();
+    fs::write(dir.path().join("slots/lane"), b"rotten").unwrap();
+    let (spool, _) = open(dir.path());
+    commit(&spool, vec![event(Stream::Kiosk, 400)]).await;
+    let last = read_all(&spool, Lane::Slots).await.0.pop().unwrap();
+    assert_eq!((spool.id(), last.seq, gaps(&spool).await), (id, 401, BTreeSet::new()));
 }

@@ -222,9 +222,9 @@ impl Writer {
         }
     }
 
-    /// Whether there is a segment that [`Writer::evict`] can remove.
+    /// Whether there is a segment that [`Writer::evict`] can remove: the newest one stays.
     pub(super) fn can_evict(&self) -> bool {
-        self.log.slots().front().is_some_and(|slot| slot.open.is_none())
+        self.log.slots().len() > 1
     }
 
     /// Gaps in the oldest segment that the platform does not have.
@@ -244,15 +244,13 @@ impl Writer {
         if !self.can_evict() {
             return Ok(false);
         }
-        let slots = self.log.slots();
-        let oldest = slots.get(1).map_or(self.next.pos, |slot| slot.first_pos);
-        drop(slots);
-        let from = self.log.acknowledged();
+        let oldest = self.log.slots().get(1).map_or(self.next.pos, |slot| slot.first_pos);
+        let cursor = self.durable_cursor();
         let mut evicted = self.saved.evicted.clone();
-        if evicted.is_none() && from.pos < oldest {
-            evicted = Some(Evicted { from, reason });
+        if evicted.is_none() && cursor.pos < oldest {
+            evicted = Some(Evicted { from: cursor.clone(), reason });
         }
-        self.save(LaneFile { oldest, evicted: evicted.clone(), ..self.saved.clone() })?;
+        self.save(LaneFile { cursor, oldest, evicted: evicted.clone(), ..self.saved.clone() })?;
         let Some(slot) = self.log.slots().pop_front() else { return Ok(false) };
         self.log.evicted(evicted);
         tracing::warn!(lane = self.log.lane.name(), segment = slot.first_pos, ?reason, "evicted");
@@ -310,7 +308,7 @@ impl Writer {
     }
 
     /// Puts what was written anew, in less room, in the place of what it was written from, and goes on with the next one.
-    fn swap_dense(&mut self) {
+    pub(super) fn swap_dense(&mut self) {
         if let Some((first_pos, dir)) = self.dense.poll()
             && let Err(error) = self.swap(first_pos, &dir)
         {
@@ -331,12 +329,17 @@ impl Writer {
         dirs::remove(dir)
     }
 
-    /// Takes the slots off the list of which everything is below `free_below`, but for the one being written.
+    /// The point up to which the platform has everything, or a gap in its place: a cursor that has passed a loss waits until a
+    /// gap has stated it.
+    fn durable_cursor(&self) -> Mark {
+        if self.log.has_unstated() { self.saved.cursor.clone() } else { self.log.acknowledged() }
+    }
+
+    /// Takes the slots off the list of which everything is below `free_below`. The newest stays: it tells how far numbering
+    /// went, should the lane's file be lost.
     fn drained(&self, free_below: u64) -> Vec<Slot> {
         let mut slots = self.log.slots();
-        let ends = slots.iter().skip(1).map(|slot| slot.first_pos);
-        let written_end = if self.active.is_some() { u64::MAX } else { self.next.pos };
-        let count = ends.chain([written_end]).take(slots.len()).take_while(|&end| end <= free_below).count();
+        let count = slots.iter().skip(1).take_while(|next| next.first_pos <= free_below).count();
         slots.drain(..count).collect()
     }
 
