@@ -23,8 +23,13 @@ const COMMIT_EVENTS: u64 = 200;
 const QUEUE_EVENTS: usize = 20_000;
 const SAMPLES: u64 = 100;
 
-#[tokio::main]
-async fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> Result<(), Box<dyn Error>> {
+    // As the agent does.
+    vitrine_agent::memory::keep_small();
+    tokio::runtime::Runtime::new()?.block_on(run())
+}
+
+async fn run() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let [dir, events] = arguments.as_slice() else { return Err("the arguments are: DIR EVENTS".into()) };
     let (dir, events): (PathBuf, u64) = (dir.into(), events.parse()?);
