@@ -7,4 +7,6 @@ pub mod ledger;
 pub mod load;
 pub mod queue;
 pub mod recorder;
+pub mod replay;
+pub mod traced;
 pub mod worker;

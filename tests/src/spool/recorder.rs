@@ -118,6 +118,13 @@ impl Recording {
         self.log.is_empty()
     }
 
+    /// A random instant; every other time one at which as much as possible is not flushed.
+    pub fn instant(&self, random: &mut fastrand::Rng) -> u64 {
+        let at = random.usize(..self.log.len());
+        let next_flush = self.log[at..].iter().position(|asked| matches!(asked, Asked::Flush)).unwrap_or(0);
+        (if random.bool() { at + next_flush } else { at + 1 }) as u64
+    }
+
     /// Puts the disk into a file, as it is when the power is cut after the first `at` of what was asked of it. Instants
     /// have to rise from call to call. Tells how many writes were lost or torn.
     ///

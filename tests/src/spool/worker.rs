@@ -129,7 +129,15 @@ impl Worker {
 /// # Errors
 /// As [`Ledger::received`], and what the process itself found to be wrong.
 pub fn enter<'a>(ledger: &mut Ledger, heard: impl IntoIterator<Item = &'a Heard>) -> Result<(), String> {
-    for Heard { what, .. } in heard {
+    enter_all(ledger, heard.into_iter().map(|heard| &heard.what))
+}
+
+/// [`enter`] for what was said, whenever that was.
+///
+/// # Errors
+/// As [`enter`].
+pub fn enter_all<'a>(ledger: &mut Ledger, said: impl IntoIterator<Item = &'a Said>) -> Result<(), String> {
+    for what in said {
         match what {
             Said::Answered(stream, serials) => ledger.answered(*stream, serials.clone()),
             Said::Read(record) => ledger.received(record)?,
@@ -159,7 +167,8 @@ fn listen(stdout: ChildStdout, mut stdin: ChildStdin, heard: &Mutex<Vec<Heard>>,
     }
 }
 
-fn parse(line: &str) -> Option<Said> {
+/// Understands a line.
+pub(super) fn parse(line: &str) -> Option<Said> {
     let (word, rest) = line.split_once(' ').unwrap_or((line, ""));
     Some(match word {
         "open" => Said::Open,
