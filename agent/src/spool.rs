@@ -84,6 +84,7 @@ mod scan;
 mod segment;
 mod spare;
 mod stats;
+mod twin;
 mod writer;
 
 pub use block::BlockError;
@@ -265,7 +266,7 @@ pub enum SpoolError {
     /// A state file could not be read or written.
     #[error(transparent)]
     State(#[from] StateError),
-    /// A lane's file and its newest segment are both lost: how far numbering went is not known.
+    /// A lane's file and its newest segment are both lost: how far numbering went is not known any more.
     #[error("{0}: it is not known any more how far this lane's numbering went")]
     Unrecoverable(PathBuf),
     /// The spool is in a format that this agent does not know.
@@ -394,7 +395,7 @@ impl Spool {
         let mut writers = Vec::new();
         for lane in Lane::ALL {
             let at = Surroundings {
-                files: StateDir::open(dir.join(lane.name()))?,
+                dir: StateDir::open(dir.join(lane.name()))?.path().to_owned(),
                 quarantine: dir.join("quarantine"),
                 quarantine_bytes_max: config.quarantine_bytes_max,
                 segment_bytes: config.segment_bytes,
@@ -427,6 +428,7 @@ impl Spool {
             context,
             clock,
             ballast: room::Ballast::new(dir),
+            spare,
             is_below_floor: false,
             lock,
         };

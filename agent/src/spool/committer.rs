@@ -5,7 +5,8 @@ use super::{
     files::CHECKPOINT_FILE,
     mark::Loss,
     room::{self, Ballast},
-    writer::{STATE_FILE_BYTES, Writer},
+    spare::Spare,
+    writer::Writer,
 };
 use crate::{clock::Clock, state::StateDir};
 use std::{
@@ -35,6 +36,8 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(60);
 /// When producers are to come again that a full lane turns away.
 const FULL_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// What writing a checkpoint costs besides its own length: a page that is filled in part, and one of the directory.
+const CHECKPOINT_BYTES: u64 = 8192;
 /// A crash may come between two lanes of a group. A shelf's step (slots) is what an empty facing (facts) follows from:
 /// the agent makes up for a fact that is missing, but could not take back one that came too early.
 const WRITE_ORDER: [Lane; Lane::ALL.len()] = [Lane::Critical, Lane::Slots, Lane::Facts];
@@ -61,6 +64,7 @@ pub(super) struct Committer {
     pub(super) context: Context,
     pub(super) clock: Clock,
     pub(super) ballast: Ballast,
+    pub(super) spare: Spare,
     /// The disk has less room than others are to have.
     pub(super) is_below_floor: bool,
     /// Held for as long as the spool is in use.
@@ -90,8 +94,8 @@ impl Committer {
                 }
                 writer.log.slots().clear();
             }
+            self.spare.close();
             let Self { writers, lock, .. } = self;
-            writers[0].discard_spare();
             drop(writers);
             drop(lock);
             if let Some(closed) = closed {
@@ -239,7 +243,7 @@ impl Committer {
     /// Makes room on a full disk, by what costs least. `false` when there is nothing left to give.
     fn make_room(&mut self, reason: GapReason) -> bool {
         if self.ballast.release() {
-            self.writers[0].discard_spare();
+            self.spare.discard();
             return true;
         }
         EVICT_ORDER.into_iter().any(|lane| self.evict(lane, reason))
@@ -332,7 +336,7 @@ impl Committer {
         let checkpoint = Checkpoint { lanes: lanes.clone(), state };
         match self.files.write(CHECKPOINT_FILE, &checkpoint) {
             Ok(()) => {
-                let written = STATE_FILE_BYTES + state.get().len() as u64;
+                let written = CHECKPOINT_BYTES + state.get().len() as u64;
                 self.shared.written_bytes.fetch_add(written, Ordering::Relaxed);
                 self.checkpoint = lanes;
             }

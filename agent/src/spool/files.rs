@@ -72,8 +72,8 @@ pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
 }
 
 fn write_birth(files: &StateDir, birth: &Birth) -> Result<(), StateError> {
-    let missing = BIRTH_FILES.iter().filter(|name| !files.path().join(name).exists());
-    missing.map(|name| files.write(name, birth)).collect()
+    let mut missing = BIRTH_FILES.iter().filter(|name| !files.path().join(name).exists());
+    missing.try_for_each(|name| files.write(name, birth))
 }
 
 pub(super) fn read_checkpoint<S: DeserializeOwned>(

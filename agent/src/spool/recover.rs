@@ -9,11 +9,12 @@ use super::{
     mark::RecordBody,
     scan::Scan,
     segment::is_passing,
+    twin::{self, Certainty, Twin},
     writer::{LANE_FILE, LaneFile, Surroundings, Writer},
 };
-use crate::state::StateError;
 use std::{
     collections::{BTreeMap, VecDeque},
+    path::{Path, PathBuf},
     sync::Arc,
 };
 use vitrine_protocol::{
@@ -40,11 +41,13 @@ pub(super) fn open(
     now: Timestamp,
     found: &mut Found,
 ) -> Result<Writer, SpoolError> {
-    let dir = at.files.path().to_owned();
+    let dir = at.dir.clone();
     let io = |e| SpoolError::io(&dir, e);
     dirs::tidy(&dir).map_err(io)?;
     let mut listed = dirs::list(&dir).map_err(io)?;
-    let file = read_lane_file(&at, &listed)?;
+    let path = dir.join(LANE_FILE);
+    let (twin, read) = Twin::open(&path).map_err(|e| SpoolError::io(&path, e))?;
+    let file = lane_file(read, &path, &listed)?;
     // Nothing was answered in a segment that was not born, and nothing is needed of one before the oldest.
     let is_gone = |pos: u64| pos > file.born || pos < file.oldest;
     for (_, gone) in listed.extract_if(.., |(pos, _)| is_gone(*pos)) {
@@ -64,7 +67,7 @@ pub(super) fn open(
     let cursor = if file.cursor.pos > next.pos { next.clone() } else { file.cursor.clone() };
     let log = Arc::new(Log::new(lane, slots, next.pos, cursor, file.evicted.clone()));
     let is_certain = is_intact && next.exact;
-    let mut writer = Writer::new(log, at, next, file);
+    let mut writer = Writer::new(log, at, next, twin, file);
     if !is_certain {
         tracing::error!(
             lane = lane.name(),
@@ -75,23 +78,34 @@ pub(super) fn open(
     Ok(writer)
 }
 
-fn read_lane_file(at: &Surroundings, listed: &[(u64, std::path::PathBuf)]) -> Result<LaneFile, SpoolError> {
-    match at.files.read(LANE_FILE) {
-        Ok(Some(file)) => return Ok(file),
-        Ok(None) => {}
-        Err(StateError::Corrupt { path, .. }) if listed.is_empty() => {
-            return Err(SpoolError::Unrecoverable(path));
+/// What the lane's file says, as far as it can be relied on.
+fn lane_file(
+    read: twin::Found<LaneFile>,
+    path: &Path,
+    listed: &[(u64, PathBuf)],
+) -> Result<LaneFile, SpoolError> {
+    let newest = listed.last().map_or(0, |(pos, _)| *pos);
+    match read {
+        twin::Found::Value(file, Certainty::Last) => Ok(file),
+        // The newest segment may have been born since.
+        twin::Found::Value(file, Certainty::Perhaps) => {
+            tracing::warn!("{}: a part of it is damaged; the rest may be a little older", path.display());
+            Ok(LaneFile { born: file.born.max(newest), ..file })
         }
-        Err(e @ StateError::Corrupt { .. }) => {
-            tracing::error!("{e}; everything still spooled in this lane will be sent again");
+        twin::Found::Nothing if listed.is_empty() => Ok(LaneFile::default()),
+        // There never is a file without a segment.
+        twin::Found::Damaged if listed.is_empty() => Err(SpoolError::Unrecoverable(path.to_owned())),
+        twin::Found::Nothing | twin::Found::Damaged => {
+            tracing::error!(
+                "{}: lost; everything still spooled in this lane will be sent again",
+                path.display()
+            );
+            let mark = listed.first().and_then(|(_, first)| Scan::of(first).ok()?.mark());
+            let first_pos = listed.first().map_or(1, |(pos, _)| *pos);
+            let cursor = mark.unwrap_or(Mark { pos: first_pos, ..Mark::default() });
+            Ok(LaneFile { cursor, born: newest, ..LaneFile::default() })
         }
-        Err(e) => return Err(e.into()),
     }
-    // Nothing is held to be unborn, and nothing to be lost before the first segment.
-    let Some((first, last)) = listed.first().zip(listed.last()) else { return Ok(LaneFile::default()) };
-    let mark = Scan::of(&first.1).ok().and_then(|scan| scan.mark());
-    let cursor = mark.unwrap_or(Mark { pos: first.0, ..Mark::default() });
-    Ok(LaneFile { cursor, born: last.0, ..LaneFile::default() })
 }
 
 /// Reads what is needed of the segments. Returns where the newest ends; `None` where that cannot be told.

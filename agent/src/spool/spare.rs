@@ -4,10 +4,8 @@ use super::{dirs, segment::Segment};
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::JoinHandle,
 };
 
 /// An empty segment for whichever lane needs one next.
@@ -18,7 +16,7 @@ pub(super) struct Spare(Arc<Inner>);
 struct Inner {
     dir: PathBuf,
     ready: Mutex<Option<Segment>>,
-    is_being_made: AtomicBool,
+    making: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Spare {
@@ -28,27 +26,22 @@ impl Spare {
         if dir.exists() {
             fs::remove_dir_all(&dir)?;
         }
-        Ok(Self(Arc::new(Inner { dir, ready: Mutex::default(), is_being_made: AtomicBool::new(false) })))
+        Ok(Self(Arc::new(Inner { dir, ready: Mutex::default(), making: Mutex::default() })))
     }
 
     /// Makes one, if there is none, on a thread of its own.
     pub(super) fn prepare(&self) {
-        let is_ready = self.ready().is_some();
-        if is_ready || self.0.is_being_made.swap(true, Ordering::AcqRel) {
+        let mut making = self.making();
+        if self.ready().is_some() || making.as_ref().is_some_and(|making| !making.is_finished()) {
             return;
         }
         let this = self.clone();
-        let make = move || {
-            match this.make() {
-                Ok(segment) => *this.ready() = Some(segment),
-                // It is tried again when one is needed.
-                Err(error) => tracing::debug!(error, "no segment could be opened ahead"),
-            }
-            this.0.is_being_made.store(false, Ordering::Release);
+        let make = move || match this.make() {
+            Ok(segment) => *this.ready() = Some(segment),
+            // It is tried again when one is needed.
+            Err(error) => tracing::debug!(error, "no segment could be opened ahead"),
         };
-        if std::thread::Builder::new().name("spool-spare".into()).spawn(make).is_err() {
-            self.0.is_being_made.store(false, Ordering::Release);
-        }
+        *making = std::thread::Builder::new().name("spool-spare".into()).spawn(make).ok();
     }
 
     /// Puts the spare, if there is one, to `place`. Durable when this returns.
@@ -58,12 +51,20 @@ impl Spare {
         Ok(Some(segment))
     }
 
-    /// Removes it: its room is needed, or the spool is closed.
+    /// Removes it: its room is needed.
     pub(super) fn discard(&self) {
         if let Some(segment) = self.ready().take() {
             drop(segment);
             fs::remove_dir_all(&self.0.dir).ok();
         }
+    }
+
+    /// Removes it, also one that is being made.
+    pub(super) fn close(&self) {
+        if let Some(making) = self.making().take() {
+            drop(making.join());
+        }
+        self.discard();
     }
 
     fn make(&self) -> Result<Segment, String> {
@@ -73,7 +74,11 @@ impl Spare {
         Segment::create(&self.0.dir).map_err(|error| error.to_string())
     }
 
-    fn ready(&self) -> std::sync::MutexGuard<'_, Option<Segment>> {
+    fn ready(&self) -> MutexGuard<'_, Option<Segment>> {
         self.0.ready.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn making(&self) -> MutexGuard<'_, Option<JoinHandle<()>>> {
+        self.0.making.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

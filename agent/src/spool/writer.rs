@@ -12,8 +12,8 @@ use super::{
     scan::Scan,
     segment::{Segment, SegmentError},
     spare::Spare,
+    twin::Twin,
 };
-use crate::state::StateDir;
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -33,8 +33,8 @@ const FILE_BYTES_MIN: u64 = 512 * 1024;
 /// Positions are reserved in steps of this: so many may be skipped when the newest segment is lost.
 const RESERVE: u64 = 8192;
 pub(super) const LANE_FILE: &str = "lane";
-/// What writing a state file costs: a page of it, and one of its directory.
-pub(super) const STATE_FILE_BYTES: u64 = 8192;
+/// What writing the lane's file costs: a page.
+const LANE_FILE_BYTES: u64 = 4096;
 
 /// A lane's small durable state, the file `lane`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +58,7 @@ pub(super) struct LaneFile {
 /// Where a lane is, and what it shares with the others.
 #[derive(Debug)]
 pub(super) struct Surroundings {
-    pub(super) files: StateDir,
+    pub(super) dir: PathBuf,
     pub(super) quarantine: PathBuf,
     pub(super) quarantine_bytes_max: u64,
     pub(super) segment_bytes: u64,
@@ -73,6 +73,7 @@ pub(super) struct Writer {
     pub(super) log: Arc<Log>,
     at: Surroundings,
     next: Mark,
+    file: Twin,
     saved: LaneFile,
     stated: BTreeMap<Stream, u64>,
     active: Option<Active>,
@@ -90,12 +91,13 @@ struct Active {
 
 impl Writer {
     /// A lane that ends at `next`, with a new segment to come. `saved` is what its file says.
-    pub(super) fn new(log: Arc<Log>, at: Surroundings, next: Mark, saved: LaneFile) -> Self {
+    pub(super) fn new(log: Arc<Log>, at: Surroundings, next: Mark, file: Twin, saved: LaneFile) -> Self {
         let stated = saved.stated.clone();
         Self {
             log,
             at,
             next,
+            file,
             saved,
             stated,
             active: None,
@@ -162,10 +164,10 @@ impl Writer {
     /// The last word before the process ends: nothing was reserved in vain.
     pub(super) fn finish(&mut self, checkpoint: u64) -> Result<(), SpoolError> {
         self.dense.finish();
-        self.housekeep(checkpoint)?;
-        self.save(LaneFile { reserved: self.next.clone(), ..self.saved.clone() })?;
         self.close_active();
-        Ok(())
+        self.housekeep(checkpoint)?;
+        let file = LaneFile { reserved: self.next.clone(), ..self.saved.clone() };
+        if file == self.saved { Ok(()) } else { self.save(file) }
     }
 
     /// Whether the next commit goes to a new segment.
@@ -176,11 +178,6 @@ impl Writer {
                 || active.segment.disk_bytes() >= (FILE_FACTOR * bytes_max).max(FILE_BYTES_MIN)
                 || active.segment.is_poisoned()
         })
-    }
-
-    /// Gives up the segment that was opened ahead.
-    pub(super) fn discard_spare(&self) {
-        self.at.spare.discard();
     }
 
     /// The point after the last record.
@@ -262,7 +259,7 @@ impl Writer {
     pub(super) fn rotate(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         self.close_active();
         let first_pos = self.next.pos;
-        let dir = self.at.files.path().join(dirs::name(first_pos));
+        let dir = self.at.dir.join(dirs::name(first_pos));
         // Nothing was ever committed to a segment that starts here.
         let mut slots = self.log.slots();
         let is_stale = slots.back().is_some_and(|slot| slot.first_pos == first_pos);
@@ -354,8 +351,8 @@ impl Writer {
     }
 
     fn save(&mut self, file: LaneFile) -> Result<(), SpoolError> {
-        self.at.files.write(LANE_FILE, &file)?;
-        self.at.written_bytes.fetch_add(STATE_FILE_BYTES, Ordering::Relaxed);
+        self.file.write(&file).map_err(|e| SpoolError::io(&self.at.dir.join(LANE_FILE), e))?;
+        self.at.written_bytes.fetch_add(LANE_FILE_BYTES, Ordering::Relaxed);
         self.saved = file;
         Ok(())
     }
