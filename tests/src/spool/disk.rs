@@ -17,10 +17,10 @@ const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
 /// Set where a test runs itself again in a namespace of its own.
 const NAMESPACE_VARIABLE: &str = "VITRINE_TEST_IN_NAMESPACE";
 
-/// Copies a directory. Files that vanish meanwhile are left out.
+/// Copies a directory. What vanishes meanwhile is left out.
 pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap().flatten() {
+    for entry in fs::read_dir(from).into_iter().flatten().flatten() {
         let target = to.join(entry.file_name());
         if entry.path().is_dir() {
             copy_dir(&entry.path(), &target);

@@ -31,7 +31,7 @@ async fn a_spool_that_fills_its_disk_loses_what_gaps_state() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Mounted::memory(dir.path(), DISK_BYTES);
     let spool = disk.point().join("spool");
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::of_harmed();
     let rounds = effort::rounds(4, 40);
     for round in 0..rounds {
         let worker = Worker::start(PROGRAM, &spool, Room::Roomy, Reading::None, round << 20, || 0);
@@ -122,7 +122,7 @@ async fn a_full_disk_can_be_started_on() {
     let dir = tempfile::tempdir().unwrap();
     let disk = Mounted::memory(dir.path(), DISK_BYTES);
     let (spool, filler) = (disk.point().join("spool"), disk.point().join("filler"));
-    let mut ledger = Ledger::default();
+    let mut ledger = Ledger::of_harmed();
     for round in 0..effort::rounds(2, 10) {
         let worker = Worker::start(PROGRAM, &spool, Room::Roomy, Reading::None, round << 20, || 0);
         thread::sleep(Duration::from_millis(700));

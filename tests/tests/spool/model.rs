@@ -39,8 +39,7 @@ enum Step {
     Crash,
     /// A closed segment rots while the spool is closed.
     Rot(Lane),
-    /// The small file of a lane rots while the spool is closed. What was evicted and not stated yet is known from nowhere else, nor
-    /// is how far a lane without segments has come: those cases are left out.
+    /// The small file of a lane rots while the spool is closed.
     RotLaneFile(Lane),
     /// The file that says which spool it is rots while the spool is closed.
     RotBirth,
@@ -201,7 +200,7 @@ impl Run {
             Step::RotLaneFile(lane) => {
                 self.close().await?;
                 let file = self.spool.join(lane.name()).join("lane");
-                if !self.is_tight() && !self.segments(lane).is_empty() {
+                if file.exists() {
                     self.harm();
                     self.flip(&file);
                 }
