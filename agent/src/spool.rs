@@ -76,6 +76,7 @@ mod dirs;
 mod files;
 mod log;
 mod mark;
+mod offline;
 mod pack;
 mod reader;
 mod recover;
@@ -90,6 +91,7 @@ mod writer;
 pub use block::BlockError;
 pub use config::{Bound, Config, WhenFull};
 pub use mark::Mark;
+pub use offline::{FileState, Offline, OfflineLane, SegmentFiles};
 pub use scan::{Found, Scan};
 pub use stats::{LaneStats, Stats};
 

@@ -4,7 +4,7 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 use crate::{
-    capture::{Ingest, Radio, RadioCounters, ble},
+    capture::{Admission, Ingest, Radio, RadioCounters, ble},
     clock::Clock,
     config::{self, Config},
     line::{Line, LineCounters, LineError},
@@ -125,6 +125,12 @@ impl Agent {
         &self.radio
     }
 
+    /// Whether devices' inputs are taken on now.
+    pub fn admission(&self) -> Admission {
+        let spool = self.spool.clone();
+        Arc::new(move || spool.admit().map_err(|full| full.retry_after))
+    }
+
     /// Where devices' inputs go.
     pub fn ingest(&self) -> &mpsc::Sender<Ingest> {
         &self.ingest
@@ -214,7 +220,8 @@ pub async fn run(
     tracing::info!(%address, plan = %plan.version, "vitrine {} is running", env!("CARGO_PKG_VERSION"));
 
     let (stop, stopping) = watch::channel(false);
-    let http = local::run(listener, plan, agent.ingest.clone(), clock.clone(), stopped(stopping.clone()));
+    let (admission, ingest) = (agent.admission(), agent.ingest.clone());
+    let http = local::run(listener, plan, admission, ingest, clock.clone(), stopped(stopping.clone()));
     let mut http = tokio::spawn(http);
     let radios = tokio::spawn(run_radios(radios, agent.radio.clone(), clock, stopping));
 

@@ -82,6 +82,13 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_file_says_what_is_the_default_anyway() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/config/gateway.toml");
+        let config = crate::config::load(&path).unwrap();
+        assert_eq!(config.spool, Config::new("/var/lib/vitrine/spool"));
+    }
+
+    #[test]
     fn what_is_said_is_taken() {
         let text = "[spool]\npath = '/data/spool'\ncommit_delay_ms = 500\nfree_space_floor_mib = 64\nquarantine_max_mib = 0\n\
                     [spool.slots]\nmax_mib = 4096\nwhen_full = 'push_back'\n";

@@ -353,6 +353,13 @@ async fn serve(
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let (api, dropped) = oneshot::channel::<()>();
     let shutdown = async { drop(dropped.await) };
-    tokio::spawn(local::run(listener, plan.clone(), agent.ingest().clone(), clock.clone(), shutdown));
+    tokio::spawn(local::run(
+        listener,
+        plan.clone(),
+        agent.admission(),
+        agent.ingest().clone(),
+        clock.clone(),
+        shutdown,
+    ));
     Ok(Some(api))
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fs::File, io, path::Path};
 use vitrine_protocol::event::EventId;
 
+const LOCK_FILE: &str = "lock";
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// The birth, and a copy of it.
@@ -30,13 +31,35 @@ pub(super) struct Checkpoint<S> {
 
 /// Makes sure that no other process has the spool, for as long as the file lives.
 pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
-    let path = dir.join("lock");
-    let file = File::create(&path).map_err(|e| SpoolError::io(&path, e))?;
+    let path = dir.join(LOCK_FILE);
+    try_lock(dir, File::create(&path).map_err(|e| SpoolError::io(&path, e))?)
+}
+
+/// The same of a spool that is only looked at, and has to be there.
+pub(super) fn lock_existing(dir: &Path) -> Result<File, SpoolError> {
+    let path = dir.join(LOCK_FILE);
+    try_lock(dir, File::open(&path).map_err(|e| SpoolError::io(&path, e))?)
+}
+
+fn try_lock(dir: &Path, file: File) -> Result<File, SpoolError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::Locked(dir.to_owned())),
-        Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(&path, e)),
+        Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(dir, e)),
     }
+}
+
+/// The birth of a spool that is only looked at; `None` where no copy can be read.
+pub(super) fn look(dir: &Path) -> Option<Birth> {
+    BIRTH_FILES.iter().find_map(|name| crate::state::look(&dir.join(name)))
+}
+
+/// Whether a birth is of a spool that this agent reads.
+pub(super) fn check_format(dir: &Path, birth: &Birth) -> Result<(), SpoolError> {
+    if birth.v == FORMAT {
+        return Ok(());
+    }
+    Err(SpoolError::Format { dir: dir.to_owned(), found: birth.v, known: FORMAT })
 }
 
 /// A new spool's id is drawn; one that lost its id is not the same spool any more. It is written once and never again, so two copies

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod damage;
+mod offline;
 
 use super::*;
 use std::{collections::BTreeSet, fs};

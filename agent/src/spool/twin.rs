@@ -41,7 +41,7 @@ pub(super) enum Found<T> {
     Nothing,
     /// The last value; or perhaps the one before, where the other place is damaged.
     Value(T, Certainty),
-    /// Neither place can be read. The file was renamed to `<name>.corrupt`.
+    /// Neither place can be read.
     Damaged,
 }
 
@@ -53,23 +53,19 @@ pub(super) enum Certainty {
 }
 
 impl Twin {
-    /// Opens the file at `path`, if it is there, and reads it.
+    /// Opens the file at `path`, if it is there, and reads it. One that cannot be read is renamed to `<name>.corrupt`.
     pub(super) fn open<T: DeserializeOwned>(path: &Path) -> io::Result<(Self, Found<T>)> {
         let mut twin = Self { path: path.to_owned(), file: None, count: 0 };
-        let bytes = match fs::read(path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((twin, Found::Nothing)),
-            Err(e) => return Err(e),
-        };
-        let places = [0, 1].map(|place| bytes.get(place * PLACE..).and_then(decode));
-        let is_whole = places.iter().all(Option::is_some);
-        let Some((count, value)) = places.into_iter().flatten().max_by_key(|(count, _)| *count) else {
-            fs::rename(path, path.with_extension("corrupt"))?;
-            return Ok((twin, Found::Damaged));
-        };
-        twin.file = Some(File::options().read(true).write(true).open(path)?);
-        twin.count = count + 1;
-        Ok((twin, Found::Value(value, if is_whole { Certainty::Last } else { Certainty::Perhaps })))
+        let (count, found) = look(path)?;
+        match &found {
+            Found::Nothing => {}
+            Found::Value(..) => {
+                twin.file = Some(File::options().read(true).write(true).open(path)?);
+                twin.count = count + 1;
+            }
+            Found::Damaged => fs::rename(path, path.with_extension("corrupt"))?,
+        }
+        Ok((twin, found))
     }
 
     /// Makes `value` the value. Durable when this returns; on an error, the one before is still there.
@@ -109,6 +105,19 @@ impl Twin {
         sync_dir(self.path.parent().unwrap_or(&self.path))?;
         Ok(file)
     }
+}
+
+/// Reads the file at `path` and changes nothing. With it, how many values had been written before.
+pub(super) fn look<T: DeserializeOwned>(path: &Path) -> io::Result<(u64, Found<T>)> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok((0, Found::Nothing)),
+        Err(e) => return Err(e),
+    };
+    let places = [0, 1].map(|place| bytes.get(place * PLACE..).and_then(decode));
+    let certainty = if places.iter().all(Option::is_some) { Certainty::Last } else { Certainty::Perhaps };
+    let last = places.into_iter().flatten().max_by_key(|(count, _)| *count);
+    Ok(last.map_or((0, Found::Damaged), |(count, value)| (count, Found::Value(value, certainty))))
 }
 
 fn decode<T: DeserializeOwned>(place: &[u8]) -> Option<(u64, T)> {

@@ -146,7 +146,7 @@ impl Writer {
         let cursor =
             if self.log.has_unstated() { self.saved.cursor.clone() } else { self.log.acknowledged() };
         let drained = self.drained(cursor.pos.min(checkpoint + 1));
-        let oldest = self.log.slots().front().map_or(self.next.pos, |slot| slot.first_pos);
+        let oldest = self.log.slots().front().map_or(self.saved.oldest, |slot| slot.first_pos);
         let file = LaneFile {
             cursor,
             oldest,
