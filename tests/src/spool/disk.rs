@@ -144,6 +144,7 @@ pub fn can_mount() -> Result<(), String> {
 ///
 /// # Panics
 /// Where neither is permitted: such a test cannot run, and does not pretend that it has.
+#[allow(clippy::print_stdout, reason = "it is said where a test runs")]
 pub fn in_namespace(name: &str) -> bool {
     let is_root = run(Command::new("id").arg("-u")).unwrap().trim() == "0";
     if is_root || std::env::var_os(NAMESPACE_VARIABLE).is_some() {

@@ -19,6 +19,7 @@ pub fn rounds(bounded: u64, long: u64) -> u64 {
 }
 
 /// The seed of this run, printed so that the run can be had again.
+#[allow(clippy::print_stdout, reason = "shown where the test fails")]
 pub fn seed(test: &str) -> u64 {
     let seed =
         std::env::var(SEED_VARIABLE).map_or_else(|_| fastrand::u64(..1 << 32), |seed| seed.parse().unwrap());

@@ -109,7 +109,7 @@ impl Files {
             }
             Call::MakeDir(path) if self.is_below(path) => self.change(Change::Add(path.clone(), Entry::Dir)),
             Call::Rename(from, to) if self.is_below(from) => {
-                self.change(Change::Rename(from.clone(), to.clone()))
+                self.change(Change::Rename(from.clone(), to.clone()));
             }
             Call::Remove(path) if self.is_below(path) => self.change(Change::Remove(path.clone())),
             Call::Write(path, offset, data) => {

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
-use vitrine_agent::spool::{Lane, Scan};
+use vitrine_agent::spool::{Lane, Offline, Scan};
 use vitrine_protocol::event::GapReason;
 use vitrine_tests::spool::{
     disk, effort,
@@ -32,26 +32,13 @@ enum Damage {
     Overwrite,
 }
 
-/// A segment of a lane, by its directory's name.
+/// A segment of a lane.
 #[derive(Clone, Debug)]
 struct Place {
     lane: Lane,
-    name: String,
-    first_pos: u64,
-    /// Where the next one starts.
-    end: Option<u64>,
-}
-
-impl Place {
-    fn dir(&self, spool: &Path) -> PathBuf {
-        spool.join(self.lane.name()).join(&self.name)
-    }
-
-    /// Whether looking through it, without sled, finds something wrong.
-    fn is_found(&self, spool: &Path) -> bool {
-        Scan::of(&self.dir(spool))
-            .map_or(true, |scan| scan.mark().is_none() || !scan.holes(self.first_pos, self.end).is_empty())
-    }
+    /// Below the spool's.
+    dir: PathBuf,
+    is_newest: bool,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -62,30 +49,30 @@ async fn damage_costs_what_gaps_state_and_is_found() {
     let whole = dir.path().join("whole");
     let ledger = fill(&whole).await;
     let places = places(&whole);
+    assert!(!is_found(&whole), "something is wrong already");
     let rounds = effort::rounds(60, 400);
     let (mut lossy, mut lost, mut harmless) = (0, 0, 0);
     for round in 0..rounds {
         let spool = dir.path().join(format!("round-{round}"));
         disk::copy_dir(&whole, &spool);
         let place = random.choice(&places).unwrap();
-        let (damage, at) = injure(&place.dir(&spool).join("db"), &mut random);
+        let (damage, at) = injure(&spool.join(&place.dir).join("db"), &mut random);
         let what = format!("round {round}, {damage:?} at {at} of {place:?}");
-        let is_found = place.is_found(&spool);
+        let is_found = is_found(&spool);
         let mut ledger = ledger.clone();
         let balance = go_on(&spool, &mut ledger, round).await.unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(balance.split_hole(), None, "{what}");
         for hole in &balance.holes {
             assert!(hole.reason == GapReason::Corrupt, "{what}: {hole}");
             assert!(Lane::of(hole.stream) == place.lane, "{what}: {hole}");
-            assert!(hole.exact || place.end.is_none(), "{what}: {hole}");
+            assert!(hole.exact || place.is_newest, "{what}: {hole}");
         }
         if damage == Damage::Flip {
             let streams = load::streams(place.lane);
             let of = |stream| balance.holes.iter().filter(|hole| hole.stream == stream).count();
             assert!(streams.into_iter().all(|stream| of(stream) <= 1), "{what}: {:?}", balance.holes);
         }
-        // That the end of the newest segment is missing can only be told by the lane's file.
-        assert!(is_found || balance.holes.is_empty() || place.end.is_none(), "{what}: lossy, and not found");
+        assert!(is_found || balance.holes.is_empty(), "{what}: lossy, and not found");
         lossy += u64::from(!balance.holes.is_empty());
         harmless += u64::from(!is_found);
         lost += balance.lost;
@@ -119,24 +106,34 @@ async fn fill(spool: &Path) -> Ledger {
     ledger
 }
 
+/// All segments.
 fn places(spool: &Path) -> Vec<Place> {
+    let offline = Offline::open(spool).unwrap();
     let mut places = Vec::new();
     for lane in Lane::ALL {
-        let entries = fs::read_dir(spool.join(lane.name())).unwrap().flatten();
-        let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-        let mut found: Vec<(u64, String)> =
-            names.filter_map(|name| Some((name.strip_prefix("seg-")?.parse().ok()?, name))).collect();
-        found.sort();
-        assert!(found.len() > 3, "{lane:?}: {found:?}");
-        let ends: Vec<_> = found.iter().skip(1).map(|&(pos, _)| Some(pos)).chain([None]).collect();
-        places.extend(found.into_iter().zip(ends).map(|((first_pos, name), end)| Place {
+        let segments = offline.lane(lane).unwrap().segments;
+        assert!(segments.len() > 3, "{lane:?}: {segments:?}");
+        places.extend(segments.into_iter().map(|segment| Place {
             lane,
-            name,
-            first_pos,
-            end,
+            dir: segment.dir.strip_prefix(spool).unwrap().to_owned(),
+            is_newest: segment.end_pos.is_none(),
         }));
     }
     places
+}
+
+/// Whether looking through a spool that was closed well finds something wrong.
+fn is_found(spool: &Path) -> bool {
+    let offline = Offline::open(spool).unwrap();
+    Lane::ALL.into_iter().any(|lane| {
+        let lane = offline.lane(lane).unwrap();
+        lane.segments.iter().any(|segment| {
+            let end = segment.end_pos.unwrap_or(lane.head.pos);
+            Scan::of(&segment.dir).map_or(true, |scan| {
+                scan.mark().is_none() || !scan.holes(segment.first_pos, Some(end)).is_empty()
+            })
+        })
+    })
 }
 
 fn injure(path: &Path, random: &mut fastrand::Rng) -> (Damage, u64) {

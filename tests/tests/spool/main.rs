@@ -3,6 +3,7 @@
 //!
 //! Every test has a bounded form and a long one (`tests/run soak`), and prints its seed.
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
+#![allow(clippy::print_stdout, reason = "what was done is said where a test fails, or is asked to")]
 
 mod damage;
 mod full;
