@@ -13,7 +13,6 @@ use super::{
 };
 use std::{
     collections::VecDeque,
-    fs,
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
@@ -68,7 +67,7 @@ impl Dense {
         self.waiting.clear();
         if let Some((task, thread)) = self.running.take() {
             drop(thread.join());
-            fs::remove_dir_all(dirs::new(&task.dir)).ok();
+            dirs::remove_all(&dirs::new(&task.dir)).ok();
         }
     }
 }
@@ -85,7 +84,7 @@ impl Task {
             }
         };
         if !is_denser {
-            fs::remove_dir_all(&dense).ok();
+            dirs::remove_all(&dense).ok();
         }
         is_denser
     }
@@ -100,7 +99,7 @@ fn rewrite(dir: &Path, first_pos: u64, end: u64, dense: &Path) -> Result<bool, S
         return Ok(false);
     }
     if dense.exists() {
-        fs::remove_dir_all(dense)?;
+        dirs::remove_all(dense)?;
     }
     let segment = Segment::create(dense)?;
     segment.begin(&mark, written_at)?;

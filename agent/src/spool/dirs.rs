@@ -5,8 +5,12 @@ use std::{
     fs, io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+/// How often, and after which pause, removing a directory is tried again that is still written to.
+const ATTEMPTS: u32 = 10;
+const PAUSE: Duration = Duration::from_millis(20);
 /// Prefix of a directory that is being removed.
 const DEAD: &str = "dead-";
 /// Prefix of a directory that is being written.
@@ -48,7 +52,7 @@ pub(super) fn tidy(lane: &Path) -> io::Result<()> {
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         let is_replaced = first_pos(name).is_some() && listed.iter().all(|(_, dir)| *dir != path);
         if is_replaced || name.starts_with(DEAD) || name.starts_with(NEW) {
-            fs::remove_dir_all(path)?;
+            remove_all(&path)?;
         }
     }
     sync_dir(lane)
@@ -56,7 +60,22 @@ pub(super) fn tidy(lane: &Path) -> io::Result<()> {
 
 /// Removes a segment's directory. It is renamed first, so that a crash leaves nothing half removed to be read.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
-    fs::remove_dir_all(bury(dir)?)
+    remove_all(&bury(dir)?)
+}
+
+/// Removes a directory that nobody reads; a database that failed may still be closing in it.
+pub(super) fn remove_all(dir: &Path) -> io::Result<()> {
+    let mut removed = fs::remove_dir_all(dir);
+    for _ in 0..ATTEMPTS {
+        match &removed {
+            Err(e) if e.kind() == io::ErrorKind::DirectoryNotEmpty => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+            _ => break,
+        }
+        std::thread::sleep(PAUSE);
+        removed = fs::remove_dir_all(dir);
+    }
+    removed
 }
 
 /// Where a denser copy of the segment in `dir` is written.
@@ -88,7 +107,7 @@ pub(super) fn disk_bytes(dir: &Path) -> u64 {
 fn bury(dir: &Path) -> io::Result<PathBuf> {
     let dead = sibling(dir, DEAD);
     if dead.exists() {
-        fs::remove_dir_all(&dead)?;
+        remove_all(&dead)?;
     }
     fs::rename(dir, &dead)?;
     sync_dir(dir.parent().unwrap_or(dir))?;

@@ -2,7 +2,7 @@
 
 use super::{dirs, segment::Segment};
 use std::{
-    fs, io,
+    io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread::JoinHandle,
@@ -24,7 +24,7 @@ impl Spare {
     pub(super) fn new(spool: &Path) -> io::Result<Self> {
         let dir = spool.join("spare");
         if dir.exists() {
-            fs::remove_dir_all(&dir)?;
+            dirs::remove_all(&dir)?;
         }
         Ok(Self(Arc::new(Inner { dir, ready: Mutex::default(), making: Mutex::default() })))
     }
@@ -55,7 +55,7 @@ impl Spare {
     pub(super) fn discard(&self) {
         if let Some(segment) = self.ready().take() {
             drop(segment);
-            fs::remove_dir_all(&self.0.dir).ok();
+            dirs::remove_all(&self.0.dir).ok();
         }
     }
 

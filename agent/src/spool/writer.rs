@@ -163,8 +163,8 @@ impl Writer {
 
     /// The last word before the process ends: nothing was reserved in vain.
     pub(super) fn finish(&mut self, checkpoint: u64) -> Result<(), SpoolError> {
-        self.dense.finish();
         self.close_active();
+        self.dense.finish();
         self.housekeep(checkpoint)?;
         let file = LaneFile { reserved: self.next.clone(), ..self.saved.clone() };
         if file == self.saved { Ok(()) } else { self.save(file) }
@@ -318,7 +318,7 @@ impl Writer {
     fn swap(&self, first_pos: u64, dir: &Path) -> std::io::Result<()> {
         let mut slots = self.log.slots();
         let slot = slots.iter_mut().find(|slot| slot.first_pos == first_pos && !slot.damaged);
-        let Some(slot) = slot else { return std::fs::remove_dir_all(dirs::new(dir)) };
+        let Some(slot) = slot else { return dirs::remove_all(&dirs::new(dir)) };
         slot.dir = dirs::publish(dir)?;
         slot.disk_bytes = dirs::disk_bytes(&slot.dir);
         self.at.written_bytes.fetch_add(slot.disk_bytes, Ordering::Relaxed);
