@@ -3,7 +3,7 @@
 //! The only file of these tests that knows how a spool is opened and configured.
 
 use super::{ledger::Ledger, load};
-use std::{path::Path, time::Duration};
+use std::{path::Path, thread, time::Duration};
 use tokio::{sync::oneshot, time::sleep};
 use vitrine_agent::{
     clock::Clock,
@@ -14,6 +14,9 @@ use vitrine_protocol::time::Timestamp;
 /// How long to look for gaps that are still being appended: rounds without any news, and the pause between them.
 const QUIET_ROUNDS: u32 = 3;
 const QUIET_PAUSE: Duration = Duration::from_millis(20);
+
+/// How often a spool that seems to be another process's is tried.
+const LOCK_ATTEMPTS: u32 = 50;
 
 /// What a test decides on.
 #[derive(Clone, Copy, Debug)]
@@ -37,7 +40,7 @@ impl Settings {
         commit_delay_ms: 2,
     };
     /// So little room that the oldest segments have to go all the time.
-    pub const TIGHT: Self = Self { lane_bytes_max: 10 * Self::ROOMY.segment_bytes, ..Self::ROOMY };
+    pub const TIGHT: Self = Self { segment_bytes: 32 * 1024, lane_bytes_max: 384 * 1024, ..Self::ROOMY };
 
     fn config(self, dir: &Path) -> Config {
         let mut config = Config::new(dir);
@@ -68,7 +71,18 @@ impl Queue {
     /// # Errors
     /// As [`Spool::open`].
     pub fn open(dir: &Path, settings: Settings) -> Result<Self, SpoolError> {
-        let (spool, recovery) = Spool::open(&settings.config(dir), load::context(), Clock::system())?;
+        let config = settings.config(dir);
+        let open = || Spool::open(&config, load::context(), Clock::system());
+        let mut opened = open();
+        // A process that another test is just starting has all files of this one open until it comes to run its program.
+        for _ in 0..LOCK_ATTEMPTS {
+            if !matches!(opened, Err(SpoolError::Locked(_))) {
+                break;
+            }
+            thread::sleep(QUIET_PAUSE);
+            opened = open();
+        }
+        let (spool, recovery) = opened?;
         let mut next_pos = [1; Lane::ALL.len()];
         for lane in Lane::ALL {
             next_pos[lane as usize] = spool.cursor(lane) + 1;

@@ -49,7 +49,7 @@ async fn kills_while_segments_are_evicted_lose_only_what_gaps_state() {
     for hole in &balance.holes {
         assert!(hole.reason == GapReason::Evicted && hole.exact, "{hole}");
     }
-    assert!(balance.lost > 0, "nothing was evicted");
+    assert!(!balance.holes.is_empty(), "nothing was evicted");
 }
 
 /// Returns the account after the last round. After every round it must balance.

@@ -22,9 +22,6 @@ use vitrine_tests::spool::{
 const STEPS: u64 = 60;
 const COMMIT_EVENTS: u64 = 60;
 const EVENT_OCTETS: usize = 3000;
-/// Segments are filled by one commit or two.
-const SEGMENT_BYTES: u64 = 32 * 1024;
-const TIGHT_BYTES: u64 = 12 * SEGMENT_BYTES;
 
 /// What a step can be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,8 +87,9 @@ async fn the_spool_does_what_a_simple_model_does() {
 /// Returns how many events came, and how many did not.
 async fn run(seed: u64, steps: &mut Vec<Step>) -> Result<(u64, u64), String> {
     let mut random = fastrand::Rng::with_seed(seed);
-    let lane_bytes_max = if random.bool() { TIGHT_BYTES } else { Settings::ROOMY.lane_bytes_max };
-    let settings = Settings { segment_bytes: SEGMENT_BYTES, lane_bytes_max, ..Settings::ROOMY };
+    // Segments are filled by one commit or two.
+    let lane_bytes_max = if random.bool() { Settings::TIGHT } else { Settings::ROOMY }.lane_bytes_max;
+    let settings = Settings { lane_bytes_max, ..Settings::TIGHT };
     let dir = tempfile::tempdir().unwrap();
     let spool = dir.path().join("spool");
     let queue = Queue::open(&spool, settings).map_err(|e| e.to_string())?;
@@ -103,7 +101,11 @@ async fn run(seed: u64, steps: &mut Vec<Step>) -> Result<(u64, u64), String> {
         spool,
         model: Model::default(),
         // Eviction may come with any commit.
-        ledger: if lane_bytes_max == TIGHT_BYTES { Ledger::of_harmed() } else { Ledger::default() },
+        ledger: if lane_bytes_max == Settings::TIGHT.lane_bytes_max {
+            Ledger::of_harmed()
+        } else {
+            Ledger::default()
+        },
         random,
     };
     for _ in 0..STEPS {
@@ -298,7 +300,7 @@ impl Run {
 
     /// Whether segments are evicted.
     fn is_tight(&self) -> bool {
-        self.settings.lane_bytes_max == TIGHT_BYTES
+        self.settings.lane_bytes_max == Settings::TIGHT.lane_bytes_max
     }
 
     fn harm(&mut self) {
