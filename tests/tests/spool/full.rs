@@ -1,6 +1,6 @@
 //! The disk is full, by the spool's doing or others'; and has room again later.
 
-use super::{PROGRAM, check};
+use super::{PROGRAM, STUCK, check};
 use std::{fs::File, io::Write, path::Path, thread, time::Duration};
 use tokio::time::{sleep, timeout};
 use vitrine_agent::spool::{Lane, WhenFull};
@@ -17,8 +17,6 @@ use vitrine_tests::spool::{
 const DISK_BYTES: u64 = 10 << 20;
 const EVENT_OCTETS: usize = 3000;
 const LOOK_EVERY: Duration = Duration::from_millis(20);
-/// What takes longer than this is stuck.
-const STUCK: Duration = Duration::from_secs(60);
 
 /// A process fills the disk and is killed, again and again.
 #[tokio::test(flavor = "multi_thread")]
