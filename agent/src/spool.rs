@@ -430,7 +430,7 @@ impl Spool {
                 written_bytes: written_bytes.clone(),
             };
             let upto = checkpoint.get(&lane).copied().unwrap_or(0);
-            writers.push(recover::open(at, lane, upto, clock.now().utc, &mut found)?);
+            writers.push(recover::open(at, lane, upto, &mut found)?);
         }
         writers.iter_mut().for_each(|writer| writer.recover_stated(&found.stated));
         let Ok(writers) = <[_; Lane::ALL.len()]>::try_from(writers) else { unreachable!("one per lane") };
