@@ -381,8 +381,7 @@ pub struct Counters {
 }
 
 impl Spool {
-    /// Opens the spool that `config` describes, or creates it, and starts its committer, which dates gaps by `clock`. To be
-    /// called within a tokio runtime.
+    /// Opens the spool that `config` describes, or creates it, and starts its committer, which dates gaps by `clock`.
     ///
     /// # Errors
     /// Every [`SpoolError`] but `Unrecoverable`: such a spool is set aside as a whole, and a new one is begun.
@@ -459,7 +458,7 @@ impl Spool {
             is_below_floor: false,
             lock,
         };
-        committer.start(queue);
+        committer.start(queue).map_err(|e| SpoolError::io(dir, e))?;
         Ok((Self { commands, shared }, Recovery { state, notes: found.notes }))
     }
 
