@@ -6,67 +6,92 @@
 //!
 //! # Constraints
 //! - Nothing that was answered is lost by a crash or a power cut at any instant.
-//! - A sequence number is never given to two events, whatever is lost. Numbers that will not come are stated as a gap.
-//! - A damaged segment costs its own unread rest, never the agent.
-//! - Disk space is given back: a drained segment is removed as a whole, no single record is ever deleted.
+//! - A sequence number is never given to two events, whatever is lost. Numbers that will not come are stated in a gap, once.
+//! - Damage costs the blocks that are damaged, never the agent.
+//! - Disk space is bounded, and given back: a segment is removed as a whole, no single record is ever deleted.
+//! - Memory does not depend on what waits: open are the segments being written, one a lane, and one ahead.
 //!
 //! # Layout
 //! ```text
-//! <spool>/spool                          state file: {"v":1,"id":"<32 hex digits>","secret":"<32>"}: the birth id, and
-//!                                        the secret of event ids
+//! <spool>/spool, spool-copy              state file: {"v":2,"id":"<32 hex digits>","secret":"<32>"}: the format, the birth
+//!                                        id, and the secret of event ids; written once
 //! <spool>/lock                           locked by the process that has the spool
 //! <spool>/checkpoint                     state file: {"lanes":{"<lane>":pos},"state":...}
-//! <spool>/<lane>/lane                    state file: {"cursor","oldest","head","reserved","born"}
-//! <spool>/<lane>/seg-<20 digits>/        a segment: a sled 0.34 database; the digits are its first position
-//! <spool>/<lane>/dead-*, copy-*          a segment that is being removed, or rewritten after a write error
+//! <spool>/ballast                        room that is given up when the disk is full
+//! <spool>/spare/                         an empty segment, opened ahead
+//! <spool>/<lane>/lane                    twin file: {"cursor","oldest","head","reserved","born","stated","evicted"}
+//! <spool>/<lane>/seg-<20 digits>[-dense]/  a segment: a sled 0.34 database, with everything in its file `db`; the digits are its
+//!                                        first position
+//! <spool>/<lane>/dead-*, new-*           a segment that is being removed, or written
 //! <spool>/quarantine/<lane>-seg-*/       segments of which some part could not be read
 //! ```
-//! State files have the form that [`crate::state`] describes. There are three lanes, [`Lane`]; a stream belongs to one.
+//! State files have the form that [`crate::state`] describes, twin files that of the module `twin`. There are three lanes,
+//! [`Lane`]; a stream belongs to one.
 //!
 //! A *position* numbers the records of a lane from 1, a *sequence number* the events of a stream from 1. A *mark*
-//! `{"pos","seqs":{"<stream>":seq},"exact"}` names the next of each. Every segment holds the mark that it starts
-//! at, as JSON under the key 0 (keys are 8 octets, big endian). The other keys are positions; the value at a
-//! position is a block of the records from that position on:
+//! `{"pos","seqs":{"<stream>":seq},"exact"}` names the next of each; a stream that is not in it is at 1.
+//!
+//! # Blocks
+//! The database holds *runs*: trees named by the position that they start at (8 octets, big endian). In a tree, key 0 (8
+//! octets as well) holds the block of the run's mark, and the other keys, positions, the blocks of records from that position on.
+//! A reader without sled finds the same blocks in the file, as sled keeps a value in one piece: at any offset, several times
+//! perhaps, in no order. What a position holds is the same in all its copies.
 //!
 //! | octets | |
 //! |---|---|
-//! | 1 | format version, 1 |
+//! | 4 | `VSB2`; the digit is the format |
 //! | 4 | CRC-32C of everything after it (numbers are little endian) |
-//! | 1 | flags; bit 0: the block ends a commit |
-//! | 2 | number of records |
+//! | 4 | octets of the whole block, at most [`MAX_BLOCK`] |
+//! | 1 | flags; bit 0: the block ends a commit; bit 1: it is a mark |
+//! | 2 | number of records; 0 in a mark |
+//! | 8 | position of the first record; of a mark, its own |
+//! | 4 | how many positions before that its commit began |
 //! | 8 | time until which the records are held, in ms since the epoch, or 0 |
-//! | rest | a zstd frame |
+//! | 8 | time when it was written, likewise |
+//! | rest | of a mark: JSON; otherwise a zstd frame |
 //!
 //! Decompressed (64 KiB at most): length and text of the plan's version; year (2), month, day of the store-day; then
 //! each record: stream code (1; 0 for a note), sequence number (8), length (4), and so many octets: an event's
-//! JSON, or a note. An encoded block has at most [`MAX_BLOCK`] octets.
+//! JSON, or a note.
 //!
 //! A *note* is a record that is never published: what the agent has to remember together with an event, such as
 //! a shelf's level or the id of an input. A commit is the blocks up to one with the end flag: all of it, or
 //! nothing, is there after a crash. So the agent's memory agrees with what it has said.
 //!
 //! # Writing
-//! A segment is written by one process, in order, and closed at 8 MiB of blocks. A commit is written block by
-//! block; then `flush()` and `fdatasync`; then the answer. A new segment's directory and its parent are synced
-//! before anything in it is answered. `reserved` in the lane's file is kept ahead of writing, so that numbering
-//! can go on above it when the newest segment is lost; `born` is the newest segment that was completely created.
+//! A segment is written by one process, in order, and closed at 4 MiB of blocks, or 8 MiB of file. A commit is written block by
+//! block; then `flush()` and `fdatasync`; then the answer; then the next commit. A new segment's directory, its parent, and its mark
+//! are synced before anything in it is answered. In the lane's file, `reserved` is kept ahead of writing, so that numbering
+//! can go on above it when the newest segment is lost; `born` is the newest segment that was completely created. A process
+//! starts with a new segment; the newest one stays, even if all of it is acknowledged, to tell the numbering.
+//!
+//! A closed segment that sled has made large, because its commits were small, and that will not be sent soon, is written anew in
+//! full blocks, to `new-*`, which is then renamed `*-dense` and counts instead.
+//!
+//! # Bounds
+//! A lane that has its bound, less two segments, gives up its oldest segment, or pushes back ([`Spool::admit`]), as configured. On a full
+//! disk the ballast goes first, then the oldest segments of facts, slots and critical, in that order. Below the free-space floor the
+//! spool does not grow: for a new segment an old one goes. What of an evicted segment is not acknowledged is remembered in the
+//! lane's file as `evicted`: `{"from":mark,"reason"}` means everything from there to the first segment, until the reader
+//! comes there, and one gap a stream says so. Gaps themselves are appended again before their segment goes.
 //!
 //! # Recovery
-//! A segment that starts after `born` was being created when the agent was killed; it is removed. The lane ends after the last complete commit of its newest segment. If that segment cannot be read, or ends
-//! before `head`, the next segment starts at `reserved`, with a mark that is not `exact`. State is the
-//! checkpoint's, with the notes after its positions applied in order; a segment is freed only when both the
-//! cursor and a checkpoint have passed it.
+//! Segments before `oldest` were being removed, those after `born` created, when the agent was killed; they go. In the newest, everything before
+//! its last commit was answered, since one is only written when the one before is durable; the lane ends after the last
+//! commit if all of it is there, otherwise before. If that is before `head`, or nothing can be read, the next segment starts at `reserved`,
+//! with a mark that is not `exact`. State is the checkpoint's, with the notes after its positions applied in order; a segment is
+//! freed only when both the cursor and a checkpoint have passed it.
 //!
-//! A reader that enters a segment compares its mark with what it has read: numbers in between are lost, and the
-//! spool appends a gap. What was damaged is moved to `quarantine/` once the rest of it is drained. Trouble that may pass
-//! (a full disk, too many open files) is no damage: the same is tried again.
+//! A reader carries the number that each stream should have next. A mark or an event that is ahead of it tells of numbers that are
+//! lost, and the spool appends a gap; `stated` in the lane's file, and the gaps in the newest segment of the critical lane,
+//! keep it from saying so again. A segment with damage goes to `quarantine/` once the rest of it is drained. Trouble that may pass
+//! (too many open files) is no damage: the same is tried again.
 //!
-//! One thing is not detected: `head` is written up to 200 ms after a commit, and sled takes damage at the end of its
-//! file for the file's end; so where a crash and damage to the last commits come together, these are lost without a
-//! gap, and their numbers are given anew.
+//! One thing is not detected: where a crash and damage to the last commit come together, within the 200 ms until `head` is
+//! written, that commit is taken for one that was not completed; its events are lost without a gap, and their numbers given anew.
 //!
-//! # Left out, so far
-//! Bounds on disk space, eviction, and tools that look at a spool.
+//! # Left out
+//! Reading spools of format 1, which no released version has written.
 
 mod block;
 mod committer;
@@ -356,8 +381,7 @@ pub struct Counters {
 }
 
 impl Spool {
-    /// Opens the spool that `config` describes, or creates it, and starts its committer, which dates gaps by `clock`. To be
-    /// called within a tokio runtime.
+    /// Opens the spool that `config` describes, or creates it, and starts its committer, which dates gaps by `clock`.
     ///
     /// # Errors
     /// Every [`SpoolError`] but `Unrecoverable`: such a spool is set aside as a whole, and a new one is begun.
@@ -405,7 +429,7 @@ impl Spool {
                 written_bytes: written_bytes.clone(),
             };
             let upto = checkpoint.get(&lane).copied().unwrap_or(0);
-            writers.push(recover::open(at, lane, upto, clock.now().utc, &mut found)?);
+            writers.push(recover::open(at, lane, upto, &mut found)?);
         }
         writers.iter_mut().for_each(|writer| writer.recover_stated(&found.stated));
         let Ok(writers) = <[_; Lane::ALL.len()]>::try_from(writers) else { unreachable!("one per lane") };
@@ -434,7 +458,7 @@ impl Spool {
             is_below_floor: false,
             lock,
         };
-        committer.start(queue);
+        committer.start(queue).map_err(|e| SpoolError::io(dir, e))?;
         Ok((Self { commands, shared }, Recovery { state, notes: found.notes }))
     }
 

@@ -12,11 +12,12 @@ use crate::{clock::Clock, state::StateDir};
 use std::{
     collections::BTreeMap,
     fs::File,
+    io,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 use tokio::{
-    runtime::Handle,
+    runtime::Builder,
     sync::{mpsc, oneshot},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
@@ -82,9 +83,10 @@ struct Group {
 }
 
 impl Committer {
-    /// Runs on a thread of its own until the spool is closed or every handle is gone.
-    pub(super) fn start(mut self, mut queue: mpsc::Receiver<Command>) {
-        let runtime = Handle::current();
+    /// Runs on a thread and a runtime of its own, which whoever opened the spool may survive or not, until the spool is closed
+    /// or every handle is gone.
+    pub(super) fn start(mut self, mut queue: mpsc::Receiver<Command>) -> io::Result<()> {
+        let runtime = Builder::new_current_thread().enable_time().build()?;
         let run = move || {
             let closed = runtime.block_on(self.run(&mut queue));
             for writer in &mut self.writers {
@@ -103,9 +105,8 @@ impl Committer {
                 closed.send(()).ok();
             }
         };
-        if let Err(error) = std::thread::Builder::new().name("spool".into()).spawn(run) {
-            tracing::error!(%error, "the spool's thread cannot be started");
-        }
+        std::thread::Builder::new().name("spool".into()).spawn(run)?;
+        Ok(())
     }
 
     async fn run(&mut self, queue: &mut mpsc::Receiver<Command>) -> Option<oneshot::Sender<()>> {

@@ -35,7 +35,7 @@ pub(super) struct Reader {
     is_known: bool,
     /// What the next loss is due to.
     reason: GapReason,
-    /// Positions from here to `at` are missing, and the next mark has not told yet what they held.
+    /// Positions from here to `at`, where the lane ends for now, are missing.
     hole_from: Option<u64>,
     source: Option<Source>,
     codec: Codec,
@@ -107,12 +107,15 @@ impl Reader {
         let mut walk = Walk { log, from, now, chunk: Chunk::default(), bytes: 0 };
         let mut damaged = Damaged::new();
         if self.at.pos != from {
-            self.start(log, Mark { pos: from, ..Mark::default() }, None);
+            let acknowledged = log.acknowledged();
+            let is_cursor = from == 1 + log.cursor.load(Ordering::Acquire) && acknowledged.pos <= from;
+            let at = if is_cursor { acknowledged } else { Mark { pos: from, ..Mark::default() } };
+            self.start(log, at, is_cursor, GapReason::Corrupt);
         }
         let durable = log.durable.load(Ordering::Acquire);
         loop {
             if let Some(evicted) = log.evicted_ahead() {
-                self.start(log, evicted.from, Some(evicted.reason));
+                self.start(log, evicted.from, true, evicted.reason);
             }
             let Some(place) = log.place_of(self.at.pos) else { break };
             if self.at.pos >= durable && place.first_pos < self.at.pos {
@@ -123,7 +126,7 @@ impl Reader {
             match source.and_then(|source| self.read_segment(&source, &mut walk)) {
                 Ok(Ended::Early) => break,
                 Ok(Ended::Exhausted) => {
-                    self.skip_to(limit, log);
+                    self.skip_to(limit);
                     if place.end.is_none_or(|end| end > limit) {
                         break;
                     }
@@ -146,22 +149,19 @@ impl Reader {
             }
         }
         let mut chunk = walk.chunk;
-        log.read_ahead(chunk.records.iter().map(|record| (record.pos, record.stream, record.seq)));
-        chunk.next_pos = match self.hole_from {
-            // What the hole held is not known yet: no cursor may pass it.
-            Some(hole) if chunk.is_obstructed => hole,
-            _ => self.at.pos.max(from),
-        };
+        // What a hole at the end has held, the next mark tells: until then no cursor may pass it.
+        chunk.next_pos = self.hole_from.unwrap_or(self.at.pos).max(from);
+        let events = chunk.records.iter().map(|record| (record.pos, record.stream, record.seq));
+        if self.is_known {
+            log.read_ahead(events, &Mark { pos: chunk.next_pos, ..self.at.clone() });
+        }
         (chunk, damaged)
     }
 
-    /// Goes to `at`, whose numbers are known where everything from there on is gone for a reason.
-    fn start(&mut self, log: &Log, at: Mark, gone: Option<GapReason>) {
+    /// Goes to `at`. The next mark that is ahead of it is so for `reason`.
+    fn start(&mut self, log: &Log, at: Mark, is_known: bool, reason: GapReason) {
         log.read_again(at.pos);
-        self.at = at;
-        self.is_known = gone.is_some();
-        self.reason = gone.unwrap_or(GapReason::Corrupt);
-        self.hole_from = None;
+        (self.at, self.is_known, self.reason, self.hole_from) = (at, is_known, reason, None);
     }
 
     fn open(
@@ -269,8 +269,7 @@ impl Reader {
         match self.codec.decode(block).map_err(unreadable)?.1 {
             Content::Mark(mark) => self.pass(mark, walk.log),
             Content::Records(context, records) => {
-                self.know_start(walk.log);
-                self.skip_to(header.pos, walk.log);
+                self.skip_to(header.pos);
                 let start = self.at.pos;
                 for (pos, body) in (header.pos..).zip(records).skip_while(|(pos, _)| *pos < start) {
                     self.take(pos, body, context, walk);
@@ -291,6 +290,7 @@ impl Reader {
             walk.log.lost([Loss { stream, first_seq, last_seq: seq - 1, reason, exact: true }]);
         }
         self.at.advance(&body);
+        self.hole_from = None;
         if let RecordBody::Event { stream, seq, json } = body
             && pos >= walk.from
         {
@@ -301,9 +301,6 @@ impl Reader {
 
     /// Comes to a mark; what should have come before it, and did not, is lost.
     fn pass(&mut self, mark: Mark, log: &Log) {
-        if mark.pos > self.at.pos {
-            self.know_start(log);
-        }
         if self.is_known {
             log.lost(mark.losses_since(&self.at, self.reason));
         }
@@ -316,20 +313,8 @@ impl Reader {
         self.hole_from = None;
     }
 
-    /// Where no mark tells the numbers at the start, those at the cursor may be known.
-    fn know_start(&mut self, log: &Log) {
-        if !self.is_known {
-            let acknowledged = log.acknowledged();
-            if acknowledged.pos == self.at.pos {
-                self.at = acknowledged;
-                self.is_known = true;
-            }
-        }
-    }
-
-    fn skip_to(&mut self, pos: u64, log: &Log) {
+    fn skip_to(&mut self, pos: u64) {
         if pos > self.at.pos {
-            self.know_start(log);
             self.hole_from.get_or_insert(self.at.pos);
             self.at.pos = pos;
         }

@@ -19,7 +19,6 @@ use std::{
 };
 use vitrine_protocol::{
     event::{Body, Event},
-    time::Timestamp,
     topic::Stream,
 };
 
@@ -38,7 +37,6 @@ pub(super) fn open(
     at: Surroundings,
     lane: Lane,
     checkpoint: u64,
-    now: Timestamp,
     found: &mut Found,
 ) -> Result<Writer, SpoolError> {
     let dir = at.dir.clone();
@@ -66,16 +64,13 @@ pub(super) fn open(
     };
     let cursor = if file.cursor.pos > next.pos { next.clone() } else { file.cursor.clone() };
     let log = Arc::new(Log::new(lane, slots, next.pos, cursor, file.evicted.clone()));
-    let is_certain = is_intact && next.exact;
-    let mut writer = Writer::new(log, at, next, twin, file);
-    if !is_certain {
+    if !(is_intact && next.exact) {
         tracing::error!(
             lane = lane.name(),
             "a part of the newest segment is lost; writing goes on in a new one"
         );
-        writer.rotate(now)?;
     }
-    Ok(writer)
+    Ok(Writer::new(log, at, next, twin, file))
 }
 
 /// What the lane's file says, as far as it can be relied on.

@@ -256,7 +256,7 @@ impl Writer {
     }
 
     /// Starts a new segment at the next position.
-    pub(super) fn rotate(&mut self, now: Timestamp) -> Result<(), SpoolError> {
+    fn rotate(&mut self, now: Timestamp) -> Result<(), SpoolError> {
         self.close_active();
         let first_pos = self.next.pos;
         let dir = self.at.dir.join(dirs::name(first_pos));

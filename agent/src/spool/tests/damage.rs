@@ -59,6 +59,29 @@ async fn a_damaged_block_costs_its_own_events_alone() {
 }
 
 #[tokio::test]
+async fn what_a_hole_held_is_told_even_if_only_a_later_start_can_know() {
+    let dir = tempfile::tempdir().unwrap();
+    let (spool, _) = open(dir.path());
+    commit(&spool, (0..20).map(|n| event(Stream::Stock, n)).collect()).await;
+    commit(&spool, (0..20).map(|n| event(Stream::Devices, n)).collect()).await;
+    commit(&spool, (20..40).map(|n| event(Stream::Stock, n)).collect()).await;
+    let crashed = crash(dir.path());
+    let path = crashed.path().join("spool");
+    damage_block(&segments(&path, Lane::Facts)[0], 21);
+    // Everything is read and acknowledged before a new segment tells how far the numbers of devices went.
+    let (spool, _) = open(&path);
+    let (records, upto) = read_all(&spool, Lane::Facts).await;
+    assert_eq!((records.len(), upto), (40, 60));
+    spool.acknowledge(Lane::Facts, upto);
+    spool.close().await.unwrap();
+    let (spool, _) = open(&path);
+    commit(&spool, vec![event(Stream::Devices, 20), event(Stream::Stock, 40)]).await;
+    let (records, _) = read_all(&spool, Lane::Facts).await;
+    assert_eq!((seqs(&records, Stream::Stock), seqs(&records, Stream::Devices)), (vec![41], vec![21]));
+    assert_eq!(gaps(&spool).await, [(Stream::Devices, 1, 20, false)].into());
+}
+
+#[tokio::test]
 async fn a_commit_that_was_cut_off_never_was() {
     let crashed = crashed().await;
     let path = crashed.path().join("spool");
