@@ -110,8 +110,7 @@ impl Writer {
     /// be tried again.
     pub(super) fn append(&mut self, drafts: &[(Context, Draft)], now: Timestamp) -> Result<(), SpoolError> {
         let mut next = Mark { exact: true, ..self.next.clone() };
-        let entries: Vec<Entry> =
-            drafts.iter().map(|(context, draft)| entry(*context, draft, &mut next)).collect();
+        let entries = entries(drafts, &mut next);
         if next.pos > self.saved.reserved.pos {
             let mut reserved = next.clone();
             reserved.skip(self.log.lane, RESERVE);
@@ -362,14 +361,43 @@ impl Writer {
     }
 }
 
-/// Gives a draft its place.
-fn entry(context: Context, draft: &Draft, next: &mut Mark) -> Entry {
-    let (hold_until, body) = match draft {
-        Draft::Event { stream, hold_until, json } => {
-            (*hold_until, RecordBody::Event { stream: *stream, seq: next.seq(*stream), json: json.clone() })
-        }
-        Draft::Note { bytes, .. } => (None, RecordBody::Note(bytes.clone())),
+/// Gives drafts their places. A note, which is never sent, is held with what stands before it, so that both share a block.
+fn entries(drafts: &[(Context, Draft)], next: &mut Mark) -> Vec<Entry> {
+    let first_hold = drafts.iter().find_map(|(_, draft)| match draft {
+        Draft::Event { hold_until, .. } => Some(*hold_until),
+        Draft::Note { .. } => None,
+    });
+    let mut hold = first_hold.flatten();
+    let entry = |(context, draft): &(Context, Draft)| {
+        let body = match draft {
+            Draft::Event { stream, hold_until, json } => {
+                hold = *hold_until;
+                RecordBody::Event { stream: *stream, seq: next.seq(*stream), json: json.clone() }
+            }
+            Draft::Note { bytes, .. } => RecordBody::Note(bytes.clone()),
+        };
+        next.advance(&body);
+        Entry { context: *context, hold_until: hold, body }
     };
-    next.advance(&body);
-    Entry { context, hold_until, body }
+    drafts.iter().map(entry).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::Lane;
+    use vitrine_protocol::Id;
+
+    #[test]
+    fn a_note_is_held_with_its_neighbour() {
+        let context = Context { plan: Id::new("7").unwrap(), business_date: jiff::civil::date(2026, 3, 4) };
+        let later = Some(Timestamp::from_ms(900_000));
+        let note = || Draft::Note { lane: Lane::Slots, bytes: (*b"note").into() };
+        let event = |hold_until| Draft::Event { stream: Stream::Till, hold_until, json: "{}".into() };
+        let drafts = [note(), event(later), note(), event(None), note()].map(|draft| (context, draft));
+        let mut next = Mark::default();
+        let holds: Vec<_> = entries(&drafts, &mut next).iter().map(|entry| entry.hold_until).collect();
+        assert_eq!(holds, [later, later, later, None, None]);
+        assert_eq!((next.pos, next.seq(Stream::Till)), (6, 3));
+    }
 }
