@@ -6,8 +6,8 @@ use super::{
     dense::Dense,
     dirs,
     log::{Evicted, Log, Slot},
-    mark::{Loss, RecordBody},
-    pack::{Entry, Packer},
+    mark::Loss,
+    pack::{self, Packer},
     room,
     scan::Scan,
     segment::{Segment, SegmentError},
@@ -110,7 +110,7 @@ impl Writer {
     /// be tried again.
     pub(super) fn append(&mut self, drafts: &[(Context, Draft)], now: Timestamp) -> Result<(), SpoolError> {
         let mut next = Mark { exact: true, ..self.next.clone() };
-        let entries = entries(drafts, &mut next);
+        let entries = pack::entries(drafts, &mut next);
         if next.pos > self.saved.reserved.pos {
             let mut reserved = next.clone();
             reserved.skip(self.log.lane, RESERVE);
@@ -358,46 +358,5 @@ impl Writer {
 
     fn segment_failed(&self, error: SegmentError) -> SpoolError {
         SpoolError::Write { lane: self.log.lane, why: error.to_string(), is_full: error.is_full() }
-    }
-}
-
-/// Gives drafts their places. A note, which is never sent, is held with what stands before it, so that both share a block.
-fn entries(drafts: &[(Context, Draft)], next: &mut Mark) -> Vec<Entry> {
-    let first_hold = drafts.iter().find_map(|(_, draft)| match draft {
-        Draft::Event { hold_until, .. } => Some(*hold_until),
-        Draft::Note { .. } => None,
-    });
-    let mut hold = first_hold.flatten();
-    let entry = |(context, draft): &(Context, Draft)| {
-        let body = match draft {
-            Draft::Event { stream, hold_until, json } => {
-                hold = *hold_until;
-                RecordBody::Event { stream: *stream, seq: next.seq(*stream), json: json.clone() }
-            }
-            Draft::Note { bytes, .. } => RecordBody::Note(bytes.clone()),
-        };
-        next.advance(&body);
-        Entry { context: *context, hold_until: hold, body }
-    };
-    drafts.iter().map(entry).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::spool::Lane;
-    use vitrine_protocol::Id;
-
-    #[test]
-    fn a_note_is_held_with_its_neighbour() {
-        let context = Context { plan: Id::new("7").unwrap(), business_date: jiff::civil::date(2026, 3, 4) };
-        let later = Some(Timestamp::from_ms(900_000));
-        let note = || Draft::Note { lane: Lane::Slots, bytes: (*b"note").into() };
-        let event = |hold_until| Draft::Event { stream: Stream::Till, hold_until, json: "{}".into() };
-        let drafts = [note(), event(later), note(), event(None), note()].map(|draft| (context, draft));
-        let mut next = Mark::default();
-        let holds: Vec<_> = entries(&drafts, &mut next).iter().map(|entry| entry.hold_until).collect();
-        assert_eq!(holds, [later, later, later, None, None]);
-        assert_eq!((next.pos, next.seq(Stream::Till)), (6, 3));
     }
 }
