@@ -93,17 +93,21 @@
 //! # Left out
 //! Reading spools of format 1, which no released version has written.
 
+mod acknowledged;
 mod block;
+mod bounds;
 mod committer;
 mod config;
 mod dense;
 mod dirs;
+mod error;
 mod files;
 mod log;
 mod mark;
 mod offline;
 mod pack;
 mod reader;
+mod record;
 mod recover;
 mod room;
 mod scan;
@@ -115,32 +119,27 @@ mod writer;
 
 pub use block::BlockError;
 pub use config::{Bound, Config, WhenFull};
+pub use error::{Full, SpoolError};
 pub use mark::Mark;
 pub use offline::{FileState, Offline, OfflineLane, SegmentFiles};
+pub use record::{Chunk, Commit, Context, Draft, Lane, Record, Recovery};
 pub use scan::{Found, Scan};
 pub use stats::{LaneStats, Stats};
 
-use crate::{
-    clock::Clock,
-    ids::Ids,
-    state::{StateDir, StateError},
-};
+use crate::{clock::Clock, ids::Ids, state::StateDir};
 use committer::{Command, Committer};
 use files::{Birth, Checkpoint};
 use log::Log;
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use vitrine_protocol::{Id, event::EventId, time::Timestamp, topic::Stream};
+use vitrine_protocol::{event::EventId, time::Timestamp};
 use writer::Surroundings;
 
 /// The most octets of an encoded block: sled keeps larger values in files that our sync would miss.
@@ -149,196 +148,6 @@ pub const MAX_BLOCK: usize = 14 * 1024;
 pub const MAX_RECORD: usize = 4 * 1024;
 /// Commits that wait for the committer.
 const QUEUE: usize = 256;
-
-/// A lane: streams of one priority class, in one order of positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// carriers flows traces coverage queues visits identified audit gaps: sent at once, before all others.
-    Critical,
-    /// stock devices: facts about things, sent at once.
-    Facts,
-    /// shelf kiosk door till: readable up to the last closed slot.
-    Slots,
-}
-
-impl Lane {
-    /// All lanes, the most urgent first.
-    pub const ALL: [Self; 3] = [Self::Critical, Self::Facts, Self::Slots];
-
-    /// The lane of a stream.
-    pub const fn of(stream: Stream) -> Self {
-        match stream {
-            Stream::Carriers
-            | Stream::Flows
-            | Stream::Traces
-            | Stream::Coverage
-            | Stream::Queues
-            | Stream::Visits
-            | Stream::Identified
-            | Stream::Audit
-            | Stream::Gaps => Self::Critical,
-            Stream::Stock | Stream::Devices => Self::Facts,
-            Stream::Shelf | Stream::Kiosk | Stream::Door | Stream::Till => Self::Slots,
-        }
-    }
-
-    /// The streams of the lane.
-    pub fn streams(self) -> impl Iterator<Item = Stream> {
-        Stream::ALL.iter().copied().filter(move |&stream| Self::of(stream) == self)
-    }
-
-    /// The lane's directory.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Facts => "facts",
-            Self::Slots => "slots",
-        }
-    }
-}
-
-/// What an envelope says of all its events: batches are cut where it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Context {
-    /// The plan's version.
-    pub plan: Id,
-    /// The store-day.
-    pub business_date: jiff::civil::Date,
-}
-
-/// Something to be made durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Draft {
-    /// An event for the platform.
-    Event {
-        /// Its stream.
-        stream: Stream,
-        /// When it may be sent; `None` for at once.
-        hold_until: Option<Timestamp>,
-        /// The event as JSON, at most [`MAX_RECORD`] octets.
-        json: Box<str>,
-    },
-    /// A note of the agent to itself, given back by [`Spool::open`].
-    Note {
-        /// The lane of the events that it belongs to: both are durable together.
-        lane: Lane,
-        /// At most [`MAX_RECORD`] octets.
-        bytes: Box<[u8]>,
-    },
-}
-
-/// Drafts that become durable together, in each lane, and those who wait for it.
-#[derive(Debug)]
-pub struct Commit {
-    /// What the events' envelopes say.
-    pub context: Context,
-    /// The drafts, in order; none is fine: the reply then says that all before is durable.
-    pub drafts: Vec<Draft>,
-    /// Answered when all is durable.
-    pub reply: Option<oneshot::Sender<()>>,
-}
-
-/// A durable event, as the uplink reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Position in its lane, from 1.
-    pub pos: u64,
-    /// Its stream.
-    pub stream: Stream,
-    /// Its number in the stream, from 1.
-    pub seq: u64,
-    /// What its envelope says.
-    pub context: Context,
-    /// The event as JSON, byte for byte as it was appended.
-    pub json: Box<str>,
-}
-
-/// What [`Spool::read`] found.
-#[derive(Clone, Debug, Default)]
-pub struct Chunk {
-    /// Records by position; not every position has one (some hold notes).
-    pub records: Vec<Record>,
-    /// Where to read on: the position after the last one looked at.
-    pub next_pos: u64,
-    /// When to read on, if a record is held back, or cannot be read for now.
-    pub held_until: Option<Timestamp>,
-    /// Whether it is the latter.
-    pub is_obstructed: bool,
-}
-
-/// What [`Spool::open`] found from earlier.
-#[derive(Debug)]
-pub struct Recovery<S> {
-    /// The last checkpoint's state.
-    pub state: Option<S>,
-    /// The notes since, in order within a lane.
-    pub notes: Vec<Box<[u8]>>,
-}
-
-/// Why the spool could not be opened or written.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The file system refused.
-    #[error("{path}: {error}; is the directory there, writable by this user, and not full?")]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What it said.
-        error: io::Error,
-    },
-    /// Another process has the spool.
-    #[error("{0}: another vitrine uses this spool; stop it first, or configure another directory")]
-    Locked(PathBuf),
-    /// A state file could not be read or written.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A lane's file and its newest segment are both lost: how far numbering went is not known any more.
-    #[error("{0}: it is not known any more how far this lane's numbering went")]
-    Unrecoverable(PathBuf),
-    /// The spool is in a format that this agent does not know.
-    #[error(
-        "{dir}: this spool has format {found}, and this agent knows format {known}: install the version of vitrine that wrote it, \
-         or name another directory by `path` under [spool] in gateway.toml"
-    )]
-    Format {
-        /// The spool.
-        dir: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The format that is written.
-        known: u32,
-    },
-    /// A segment could not be written. The commit waits and is tried again.
-    #[error("lane {}: cannot write: {why}", lane.name())]
-    Write {
-        /// The lane.
-        lane: Lane,
-        /// What was said.
-        why: String,
-        /// Whether the disk is full.
-        is_full: bool,
-    },
-    /// The agent is going down.
-    #[error("the spool is closed")]
-    Closed,
-}
-
-impl SpoolError {
-    fn io(path: &Path, error: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), error }
-    }
-}
-
-/// The spool takes nothing more on for now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the spool is full: come again in {} s", retry_after.as_secs())]
-pub struct Full {
-    /// The lane that is full; `None` where it is the disk.
-    pub lane: Option<Lane>,
-    /// When to come again.
-    pub retry_after: Duration,
-}
 
 /// A handle on the spool; clones are the same spool.
 #[derive(Clone, Debug)]

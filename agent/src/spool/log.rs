@@ -3,7 +3,9 @@
 //! [`super::writer`] appends to it, [`super::reader`] reads from it.
 
 use super::{
-    Lane, Mark, dirs,
+    Lane, Mark,
+    acknowledged::Acknowledged,
+    dirs,
     mark::Loss,
     reader::{Damaged, Reader},
     segment::Segment,
@@ -19,9 +21,6 @@ use std::{
     },
 };
 use vitrine_protocol::{event::GapReason, time::Timestamp, topic::Stream};
-
-/// Steps read and not acknowledged that are remembered. More than any window holds.
-const AHEAD_MAX: usize = 64 * 1024;
 
 /// A lane's segments and positions.
 #[derive(Debug)]
@@ -68,36 +67,6 @@ pub(super) struct Evicted {
     pub(super) reason: GapReason,
 }
 
-/// What the platform has.
-#[derive(Debug, Default)]
-struct Acknowledged {
-    /// The position after the cursor, and the numbers that streams should have next. Where more was read ahead than is remembered,
-    /// it lies before the cursor.
-    mark: Mark,
-    /// What was read beyond.
-    ahead: VecDeque<Ahead>,
-    /// Whether `ahead` has left something out since `mark`.
-    is_behind: bool,
-    /// The position after what was read.
-    read_upto: u64,
-}
-
-/// A step of the reader.
-#[derive(Debug)]
-enum Ahead {
-    Event {
-        pos: u64,
-        stream: Stream,
-        seq: u64,
-    },
-    /// A read ended here.
-    At(Mark),
-    /// Events from here on are left out, up to the next mark.
-    LeftOut {
-        pos: u64,
-    },
-}
-
 /// Losses that are known and in no gap yet.
 #[derive(Debug, Default)]
 struct Unstated {
@@ -132,7 +101,7 @@ impl Log {
             reader: Mutex::default(),
             durable: AtomicU64::new(durable),
             cursor: AtomicU64::new(cursor.pos - 1),
-            acknowledged: Mutex::new(Acknowledged { mark: cursor, ..Acknowledged::default() }),
+            acknowledged: Mutex::new(Acknowledged::new(cursor)),
             unstated: Mutex::new(Unstated { evicted, ..Unstated::default() }),
         }
     }
@@ -196,33 +165,17 @@ impl Log {
 
     /// The point up to which everything is acknowledged.
     pub(super) fn acknowledged(&self) -> Mark {
-        self.acknowledged_mut().mark.clone()
+        self.acknowledged_mut().mark().clone()
     }
 
     /// Remembers which events were read, up to `at`.
     pub(super) fn read_ahead(&self, events: impl ExactSizeIterator<Item = (u64, Stream, u64)>, at: &Mark) {
-        let mut acknowledged = self.acknowledged_mut();
-        acknowledged.read_upto = at.pos;
-        let ahead = &mut acknowledged.ahead;
-        if ahead.len() + events.len() < AHEAD_MAX {
-            ahead.extend(events.map(|(pos, stream, seq)| Ahead::Event { pos, stream, seq }));
-        } else {
-            // Marks alone are far fewer; where even these are too many, only the last counts.
-            let first = events.map(|(pos, ..)| pos).next().unwrap_or(at.pos);
-            if ahead.len() >= 2 * AHEAD_MAX {
-                ahead.pop_back();
-            } else {
-                ahead.push_back(Ahead::LeftOut { pos: first });
-            }
-        }
-        ahead.push_back(Ahead::At(at.clone()));
+        self.acknowledged_mut().read_ahead(events, at);
     }
 
     /// Reading starts again at position `from`.
     pub(super) fn read_again(&self, from: u64) {
-        let mut acknowledged = self.acknowledged_mut();
-        acknowledged.ahead.retain(|step| step.last_pos() < from);
-        acknowledged.read_upto = acknowledged.read_upto.min(from);
+        self.acknowledged_mut().read_again(from);
     }
 
     fn acknowledged_mut(&self) -> MutexGuard<'_, Acknowledged> {
@@ -278,62 +231,5 @@ impl Log {
 
     fn unstated(&self) -> MutexGuard<'_, Unstated> {
         self.unstated.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Acknowledged {
-    fn acknowledge(&mut self, upto: u64) {
-        while let Some(step) = self.ahead.front()
-            && step.last_pos() <= upto
-        {
-            match self.ahead.pop_front() {
-                Some(Ahead::Event { stream, seq, .. }) if !self.is_behind => {
-                    self.mark.seqs.insert(stream, seq + 1);
-                }
-                Some(Ahead::At(mark)) => (self.mark, self.is_behind) = (mark, false),
-                Some(Ahead::LeftOut { .. }) => self.is_behind = true,
-                Some(Ahead::Event { .. }) | None => {}
-            }
-        }
-        if !self.is_behind {
-            self.mark.pos = self.mark.pos.max(self.read_upto.min(upto + 1));
-        }
-    }
-}
-
-impl Ahead {
-    fn last_pos(&self) -> u64 {
-        match self {
-            Self::Event { pos, .. } | Self::LeftOut { pos } => *pos,
-            Self::At(mark) => mark.pos - 1,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_point_of_acknowledgement_is_exact_or_lies_before() {
-        let log = Log::new(Lane::Slots, VecDeque::new(), u64::MAX, Mark::default(), None);
-        // Every third is a note.
-        let events =
-            |from: u64| (from..from + 300).filter(|pos| pos % 3 != 0).map(|pos| (pos, Stream::Till, pos));
-        let reads: Vec<u64> = (0..1000).map(|n| 1 + n * 300).collect();
-        for &from in &reads {
-            let events: Vec<_> = events(from).collect();
-            let at = Mark { pos: from + 300, seqs: [(Stream::Till, from + 299)].into(), exact: true };
-            log.read_ahead(events.into_iter(), &at);
-        }
-        assert!(log.acknowledged_mut().ahead.len() < 2 * AHEAD_MAX);
-        for upto in [1, 2, 3, 299, 300, 301, 60_001, 200_000, 299_999, 300_000] {
-            log.acknowledge(upto);
-            let mark = log.acknowledged();
-            assert!(mark.pos <= upto + 1 && (mark.pos == upto + 1 || upto > 90_000), "{upto}: {mark:?}");
-            let last_event = (1..mark.pos).rev().find(|pos| pos % 3 != 0).unwrap();
-            assert_eq!(mark.seq(Stream::Till), last_event + 1, "{upto}: {mark:?}");
-        }
-        assert_eq!(log.acknowledged().pos, 300_001);
     }
 }

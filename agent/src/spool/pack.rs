@@ -4,7 +4,7 @@
 //! records compress is only known afterwards, so the last block's ratio is the guess for the next.
 
 use super::{
-    Context, MAX_BLOCK,
+    Context, Draft, MAX_BLOCK,
     block::{Codec, HEADER, Header, MAX_PLAIN, RECORD_HEADER},
     mark::{Mark, RecordBody},
 };
@@ -19,6 +19,27 @@ pub(super) struct Entry {
     pub(super) context: Context,
     pub(super) hold_until: Option<Timestamp>,
     pub(super) body: RecordBody,
+}
+
+/// Gives drafts their places. A note, which is never sent, is held with what stands before it, so that both share a block.
+pub(super) fn entries(drafts: &[(Context, Draft)], next: &mut Mark) -> Vec<Entry> {
+    let first_hold = drafts.iter().find_map(|(_, draft)| match draft {
+        Draft::Event { hold_until, .. } => Some(*hold_until),
+        Draft::Note { .. } => None,
+    });
+    let mut hold = first_hold.flatten();
+    let entry = |(context, draft): &(Context, Draft)| {
+        let body = match draft {
+            Draft::Event { stream, hold_until, json } => {
+                hold = *hold_until;
+                RecordBody::Event { stream: *stream, seq: next.seq(*stream), json: json.clone() }
+            }
+            Draft::Note { bytes, .. } => RecordBody::Note(bytes.clone()),
+        };
+        next.advance(&body);
+        Entry { context: *context, hold_until: hold, body }
+    };
+    drafts.iter().map(entry).collect()
 }
 
 /// A block that is ready to be written.
@@ -107,7 +128,7 @@ impl Packer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::block::Content;
+    use crate::spool::{Lane, block::Content};
     use proptest::prelude::*;
     use vitrine_protocol::{Id, topic::Stream};
 
@@ -150,6 +171,18 @@ mod tests {
             prop_assert_eq!(mark.pos, pos);
             prop_assert_eq!(back, entries);
         }
+    }
+
+    #[test]
+    fn a_note_is_held_with_its_neighbour() {
+        let later = Some(Timestamp::from_ms(900_000));
+        let note = || Draft::Note { lane: Lane::Slots, bytes: (*b"note").into() };
+        let event = |hold_until| Draft::Event { stream: Stream::Till, hold_until, json: "{}".into() };
+        let drafts = [note(), event(later), note(), event(None), note()].map(|draft| (context("7"), draft));
+        let mut next = Mark::default();
+        let holds: Vec<_> = super::entries(&drafts, &mut next).iter().map(|entry| entry.hold_until).collect();
+        assert_eq!(holds, [later, later, later, None, None]);
+        assert_eq!((next.pos, next.seq(Stream::Till)), (6, 3));
     }
 
     #[test]

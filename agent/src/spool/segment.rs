@@ -117,9 +117,10 @@ pub(super) fn is_passing(error: &io::Error) -> bool {
     error.raw_os_error().is_some_and(|code| passing.contains(&code))
 }
 
-/// Whether the error says that the disk is full.
+/// Whether the error says that the disk is full. sled repeats an earlier error in words.
 pub(super) fn is_full(error: &io::Error) -> bool {
-    [Some(libc::ENOSPC), Some(libc::EDQUOT)].contains(&error.raw_os_error())
+    let is_code = [Some(libc::ENOSPC), Some(libc::EDQUOT)].contains(&error.raw_os_error());
+    is_code || error.kind() == io::ErrorKind::StorageFull || error.to_string().contains("StorageFull")
 }
 
 impl Segment {

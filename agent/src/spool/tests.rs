@@ -5,8 +5,17 @@ mod damage;
 mod offline;
 
 use super::*;
-use std::{collections::BTreeSet, fs};
-use vitrine_protocol::event::{Body, Event, Gap};
+use std::{
+    collections::BTreeSet,
+    fs, io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+use vitrine_protocol::{
+    Id,
+    event::{Body, Event, Gap},
+    topic::Stream,
+};
 
 const NOW: Timestamp = Timestamp::from_ms(1_772_622_000_000);
 
@@ -158,7 +167,7 @@ async fn a_fact_is_not_durable_before_the_step_that_it_follows_from() {
     let (reply, mut durable) = oneshot::channel();
     let drafts = vec![event(Stream::Stock, 0), event(Stream::Shelf, 0)];
     spool.commit(Commit { context: context(), drafts, reply: Some(reply) }).await.unwrap();
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(read_all(&spool, Lane::Facts).await.0, []);
     assert!(durable.try_recv().is_err());
 
@@ -195,7 +204,7 @@ async fn drained_segments_are_removed_once_a_checkpoint_has_passed_them() {
     let (records, upto) = read_all(&spool, Lane::Facts).await;
     assert_eq!(records.len(), 800);
     spool.acknowledge(Lane::Facts, upto);
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
     assert!(segments(dir.path(), Lane::Facts).len() > 3, "notes in them are still needed");
     let state = serde_json::value::to_raw_value(&7u64).unwrap();
     spool.checkpoint(state).await.unwrap();

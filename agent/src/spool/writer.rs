@@ -6,8 +6,8 @@ use super::{
     dense::Dense,
     dirs,
     log::{Evicted, Log, Slot},
-    mark::{Loss, RecordBody},
-    pack::{Entry, Packer},
+    mark::Loss,
+    pack::{self, Packer},
     room,
     scan::Scan,
     segment::{Segment, SegmentError},
@@ -110,8 +110,7 @@ impl Writer {
     /// be tried again.
     pub(super) fn append(&mut self, drafts: &[(Context, Draft)], now: Timestamp) -> Result<(), SpoolError> {
         let mut next = Mark { exact: true, ..self.next.clone() };
-        let entries: Vec<Entry> =
-            drafts.iter().map(|(context, draft)| entry(*context, draft, &mut next)).collect();
+        let entries = pack::entries(drafts, &mut next);
         if next.pos > self.saved.reserved.pos {
             let mut reserved = next.clone();
             reserved.skip(self.log.lane, RESERVE);
@@ -360,16 +359,4 @@ impl Writer {
     fn segment_failed(&self, error: SegmentError) -> SpoolError {
         SpoolError::Write { lane: self.log.lane, why: error.to_string(), is_full: error.is_full() }
     }
-}
-
-/// Gives a draft its place.
-fn entry(context: Context, draft: &Draft, next: &mut Mark) -> Entry {
-    let (hold_until, body) = match draft {
-        Draft::Event { stream, hold_until, json } => {
-            (*hold_until, RecordBody::Event { stream: *stream, seq: next.seq(*stream), json: json.clone() })
-        }
-        Draft::Note { bytes, .. } => (None, RecordBody::Note(bytes.clone())),
-    };
-    next.advance(&body);
-    Entry { context, hold_until, body }
 }
