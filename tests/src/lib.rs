@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod bluez;
 pub mod bus;
+pub mod consumer;
+pub mod day;
 pub mod gate;
 pub mod http;
 pub mod mosquitto;
@@ -11,6 +13,7 @@ pub mod mqtt;
 pub mod schema;
 pub mod store;
 pub mod subscriber;
+pub mod tools;
 pub mod uplink;
 pub mod wait;
 

@@ -67,7 +67,8 @@ impl Committer {
             // The segment that is written, and the next one, have their room already.
             let bytes_max = bound.bytes_max.saturating_sub(2 * self.config.segment_bytes);
             // Where gaps fill the lane, which are kept, to evict them all makes no room.
-            for _ in 0..self.writers[lane as usize].log.slots().len() {
+            let segments = self.writers[lane as usize].log.slots().len();
+            for _ in 0..segments {
                 if self.writers[lane as usize].disk_bytes() <= bytes_max {
                     break;
                 }
