@@ -8,7 +8,11 @@ pub mod ble;
 pub mod http;
 pub mod replay;
 
-use crate::{clock::Now, private::Address};
+use crate::{
+    clock::Now,
+    plan::Layouts,
+    private::{Address, LayoutBeacon},
+};
 use std::{
     sync::{
         Arc,
@@ -19,8 +23,10 @@ use std::{
 use tokio::sync::{mpsc, oneshot};
 use vitrine_protocol::{
     Id,
+    advertisement::Malformed,
     event::{Action, EventId},
     frame::Frame,
+    layout::Payload,
 };
 
 /// One frame of one advertisement, as one receiver heard it.
@@ -36,6 +42,34 @@ pub struct Heard {
     pub rssi_dbm: i8,
     /// The frame; `None` where only the sender is known, or the payload is of no known format.
     pub frame: Option<Frame>,
+    /// The beacon of the plan that sent it, where one of the plan's layouts says so.
+    pub beacon: Option<LayoutBeacon>,
+}
+
+/// What one payload of an advertisement told.
+#[derive(Clone, Copy, Debug, Default)]
+struct Told {
+    frame: Option<Frame>,
+    beacon: Option<LayoutBeacon>,
+}
+
+impl Told {
+    /// Of a payload and the `frame` that is in it. What one of the plan's layouts reads is not malformed, whatever a
+    /// format that looks like it makes of it.
+    fn new(
+        frame: Result<Option<Frame>, Malformed>,
+        payload: Option<Payload<'_>>,
+        layouts: &Layouts,
+    ) -> Result<Self, Malformed> {
+        match (frame, payload.and_then(|payload| layouts.identify(payload))) {
+            (Err(malformed), None) => Err(malformed),
+            (frame, beacon) => Ok(Self { frame: frame.ok().flatten(), beacon }),
+        }
+    }
+
+    fn is_something(&self) -> bool {
+        self.frame.is_some() || self.beacon.is_some()
+    }
 }
 
 /// One input of a device on the store's network.

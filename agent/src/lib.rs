@@ -10,6 +10,7 @@ pub mod document;
 pub mod heart;
 pub mod ids;
 pub mod line;
+pub mod lines;
 pub mod local;
 pub mod memory;
 pub mod pipeline;

@@ -1,11 +1,14 @@
 //! `store.toml`: the tagging plan. Which zones, receivers, beacons, shelves, kiosks and counters the store has, and the
 //! rules of privacy. Raw text in, checked values out; every name is resolved once, here.
 
+mod layouts;
 mod read;
+
+pub use layouts::{LAYOUTS_MAX, Layouts};
 
 use crate::{
     document::{self, Problems},
-    private::{Address, CarrierId},
+    private::{Address, CarrierId, LayoutBeacon},
 };
 use jiff::{civil, tz::TimeZone};
 use std::{collections::HashMap, path::Path};
@@ -30,6 +33,8 @@ pub struct Plan {
     pub receivers: HashMap<Id, Receiver>,
     /// What registered beacons ride on, by what they transmit.
     pub beacons: HashMap<Identity, Rider>,
+    /// Formats of beacons that the plan describes, and the beacons that are identified by them.
+    pub layouts: Layouts,
     /// How many carriers there are.
     pub carriers: u32,
     /// Products' places, by shelf and facing.
@@ -128,6 +133,8 @@ pub enum Identity {
         /// Instance.
         instance: [u8; 6],
     },
+    /// A beacon of [`Plan::layouts`].
+    Layout(LayoutBeacon),
     /// Any frame of a fixed address.
     Address(Address),
 }

@@ -1,4 +1,4 @@
-//! Values that must never leave the agent's memory: radio addresses and carrier ids.
+//! Values that must never leave the agent's memory: radio addresses, carrier ids, and beacons of the plan.
 //!
 //! Their types have no `Serialize` and no `Display`, and a `Debug` that tells nothing, so that a leak onto
 //! disk, wire or log does not compile. Nothing here converts them into text or numbers.
@@ -35,6 +35,17 @@ impl CarrierId {
     }
 }
 
+/// A beacon of the plan that one of its layouts identifies.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LayoutBeacon(u32);
+
+impl LayoutBeacon {
+    /// The beacon with this number.
+    pub const fn new(number: u32) -> Self {
+        Self(number)
+    }
+}
+
 macro_rules! tells_nothing {
     ($($type:ident),*) => {$(
         impl fmt::Debug for $type {
@@ -44,7 +55,7 @@ macro_rules! tells_nothing {
         }
     )*};
 }
-tells_nothing!(Address, CarrierId);
+tells_nothing!(Address, CarrierId, LayoutBeacon);
 
 #[cfg(test)]
 mod tests {
@@ -53,6 +64,7 @@ mod tests {
 
     assert_not_impl_any!(Address: serde::Serialize, fmt::Display, fmt::LowerHex, tracing::Value, Into<[u8; 6]>, AsRef<[u8]>);
     assert_not_impl_any!(CarrierId: serde::Serialize, fmt::Display, fmt::LowerHex, tracing::Value, Into<u32>);
+    assert_not_impl_any!(LayoutBeacon: serde::Serialize, fmt::Display, fmt::LowerHex, tracing::Value, Into<u32>);
 
     #[test]
     fn debug_tells_nothing() {

@@ -19,7 +19,7 @@
 //! <spool>/checkpoint                     state file: {"lanes":{"<lane>":pos},"state":...}
 //! <spool>/ballast                        room that is given up when the disk is full
 //! <spool>/spare/                         an empty segment, opened ahead
-//! <spool>/<lane>/lane                    twin file: {"cursor","oldest","head","reserved","born","stated","evicted"}
+//! <spool>/<lane>/lane                    twin file: {"cursor","oldest","head","reserved","stated","evicted"}
 //! <spool>/<lane>/seg-<20 digits>[-dense]/  a segment: a sled 0.34 database, with everything in its file `db`; the digits are its
 //!                                        first position
 //! <spool>/<lane>/dead-*, new-*           a segment that is being removed, or written
@@ -60,9 +60,9 @@
 //!
 //! # Writing
 //! A segment is written by one process, in order, and closed at 4 MiB of blocks, or 8 MiB of file. A commit is written block by
-//! block; then `flush()` and `fdatasync`; then the answer; then the next commit. A new segment's directory, its parent, and its mark
-//! are synced before anything in it is answered. In the lane's file, `reserved` is kept ahead of writing, so that numbering
-//! can go on above it when the newest segment is lost; `born` is the newest segment that was completely created. A process
+//! block; then `flush()` and `fdatasync`; then the answer; then the next commit. A new segment gets its name, and its parent is
+//! synced, when its mark is durable. In the lane's file, `reserved` is kept ahead of writing, so that numbering
+//! can go on above it when the newest segment is lost. A process
 //! starts with a new segment; the newest one stays, even if all of it is acknowledged, to tell the numbering.
 //!
 //! A closed segment that sled has made large, because its commits were small, and that will not be sent soon, is written anew in
@@ -76,7 +76,7 @@
 //! comes there, and one gap a stream says so. Gaps themselves are appended again before their segment goes.
 //!
 //! # Recovery
-//! Segments before `oldest` were being removed, those after `born` created, when the agent was killed; they go. In the newest, everything before
+//! Segments before `oldest` were being removed when the agent was killed; they go. In the newest, everything before
 //! its last commit was answered, since one is only written when the one before is durable; the lane ends after the last
 //! commit if all of it is there, otherwise before. If that is before `head`, or nothing can be read, the next segment starts at `reserved`,
 //! with a mark that is not `exact`. State is the checkpoint's, with the notes after its positions applied in order; a segment is

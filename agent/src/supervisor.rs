@@ -221,9 +221,10 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
-    let http = local::run(listener, plan, admission, ingest, clock.clone(), stopped(stopping.clone()));
+    let http =
+        local::run(listener, plan.clone(), admission, ingest, clock.clone(), stopped(stopping.clone()));
     let mut http = tokio::spawn(http);
-    let radios = tokio::spawn(run_radios(radios, agent.radio.clone(), clock, stopping));
+    let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
     let result = tokio::select! {
@@ -264,7 +265,13 @@ fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentEr
 }
 
 /// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.
-async fn run_radios(radios: Vec<config::Radio>, radio: Radio, clock: Clock, stopping: watch::Receiver<bool>) {
+async fn run_radios(
+    radios: Vec<config::Radio>,
+    plan: Arc<Plan>,
+    radio: Radio,
+    clock: Clock,
+    stopping: watch::Receiver<bool>,
+) {
     let adapters: Vec<_> = radios
         .into_iter()
         .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
@@ -273,7 +280,9 @@ async fn run_radios(radios: Vec<config::Radio>, radio: Radio, clock: Clock, stop
         return;
     }
     loop {
-        match ble::run(&adapters, radio.clone(), clock.clone(), stopped(stopping.clone())).await {
+        match ble::run(&adapters, &plan.layouts, radio.clone(), clock.clone(), stopped(stopping.clone()))
+            .await
+        {
             Ok(()) => return,
             Err(error) => {
                 tracing::error!(%error, "no radio; trying again in {} s", RADIO_AGAIN_AFTER.as_secs());

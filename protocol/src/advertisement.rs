@@ -8,6 +8,8 @@ use core::fmt;
 
 /// AD type "Service Data - 16-bit UUID".
 pub const SERVICE_DATA_16: u8 = 0x16;
+/// AD type "Service Data - 128-bit UUID".
+pub const SERVICE_DATA_128: u8 = 0x21;
 /// AD type "Manufacturer Specific Data".
 pub const MANUFACTURER_DATA: u8 = 0xff;
 
@@ -41,7 +43,9 @@ pub enum Fault {
     Overrun,
     /// The frame needs more octets than its structure has.
     Short,
-    /// An octet that the format fixes has another value.
+    /// The frame has more octets than its format allows.
+    Long,
+    /// An octet has a value that the format does not allow there.
     Value,
 }
 
@@ -50,7 +54,8 @@ impl fmt::Display for Malformed {
         let what = match self.fault {
             Fault::Overrun => "a structure's length points past the end",
             Fault::Short => "the frame is cut short",
-            Fault::Value => "a fixed octet has another value",
+            Fault::Long => "the frame is longer than its format allows",
+            Fault::Value => "an octet has a value that the format does not allow",
         };
         write!(f, "{what} at offset {}", self.offset)
     }

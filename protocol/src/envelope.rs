@@ -1,8 +1,8 @@
 //! The wrapper of a batch, the status, and the platform's acknowledgement: one MQTT message each.
 //!
 //! A batch holds events of one stream with contiguous sequence numbers: the number of an event is `first_seq`
-//! plus its index. Batches may be repeated, and cut differently when they are repeated; a reader drops
-//! duplicates by (`spool_id`, `stream`, number).
+//! plus its index. For a reader they are [`Event`]s; a writer may have them serialised already. Batches may be
+//! repeated, and cut differently when they are repeated; a reader drops duplicates by (`spool_id`, `stream`, number).
 //!
 //! # Versions
 //! `v` is the version of the message's form, `event_v` that of the events in it. Both come before what they speak of.
@@ -27,7 +27,9 @@ pub const SEQ_MAX: u64 = (1 << 53) - 1;
 /// The most events in a batch.
 pub const EVENTS_MAX: usize = 128;
 
-/// A batch of events. `E` is [`Event`] for a reader; a writer may have the events serialised already.
+/// A batch of events of one stream. The sequence number of an event is `first_seq` plus its index. A batch may be
+/// repeated, and cut differently: drop duplicates by (`spool_id`, `stream`, number). Ignore fields that you do not know,
+/// and pass over events, kinds and values of later versions; their numbers count.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Envelope<E = Event> {
@@ -90,7 +92,7 @@ pub struct Status {
     pub clock: crate::event::Clock,
 }
 
-/// See [`Status::state`].
+/// How it stands with an agent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]

@@ -6,8 +6,13 @@
 //! | module | agreed between |
 //! |---|---|
 //! | [`advertisement`], [`frame`] | beacon and gateway: BLE advertisements |
+//! | `identity` (feature `crypto`) | beacon and gateway: rotating identifiers, sealed telemetry |
+//! | [`layout`] | beacon and plan: formats that the plan describes |
+//! | `shelf` (feature `shelf`) | shelf controller and gateway: frames on a serial line |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
+//!
+//! `schema` (feature `schema`) adds what the documents in this crate's directory `schema` are generated from.
 #![no_std]
 #![forbid(unsafe_code)]
 
@@ -23,8 +28,13 @@ pub mod envelope;
 pub mod event;
 pub mod frame;
 pub mod id;
+#[cfg(feature = "crypto")]
+pub mod identity;
+pub mod layout;
 #[cfg(feature = "schema")]
-mod schema;
+pub mod schema;
+#[cfg(feature = "shelf")]
+pub mod shelf;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;

@@ -1,9 +1,13 @@
 //! How the texts of the wire look, for JSON Schema (feature `schema`): the types that write themselves as text,
-//! and names for those texts that are a `String` here.
+//! names for those texts that are a `String` here, and enumerations that grow.
 
 use crate::{Id, event::EventId, time::Timestamp};
-use alloc::borrow::Cow;
+use alloc::{borrow::Cow, vec::Vec};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde_json::{Value, json};
+
+/// The description of a form that only a later version can have.
+pub const LATER: &str = "Of a later version.";
 
 /// See [`crate::event::Facing::sku`].
 pub(crate) struct Sku;
@@ -11,6 +15,23 @@ pub(crate) struct Sku;
 pub(crate) struct Gtin;
 /// See [`crate::event::AuditEntry::hash`].
 pub(crate) struct Sha256;
+
+/// Adds to an enumeration, of values or of objects with a `kind`, what a later version may add: a reader must bear it.
+pub(crate) fn grows(schema: &mut Schema) {
+    let Some(Value::Array(forms)) = schema.get_mut("oneOf") else { return };
+    let kinds =
+        forms.iter().filter_map(|form| form.pointer("/properties/kind/const").cloned()).collect::<Vec<_>>();
+    if kinds.is_empty() {
+        let known: Vec<_> = forms.iter().map(|form| form["const"].clone()).collect();
+        forms.push(json!({ "description": LATER, "type": "string", "not": { "enum": known } }));
+    } else {
+        let kind = json!({ "type": "string", "not": { "enum": kinds } });
+        let (properties, required) = (json!({ "kind": kind }), json!(["kind"]));
+        forms.push(
+            json!({ "description": LATER, "type": "object", "properties": properties, "required": required }),
+        );
+    }
+}
 
 macro_rules! texts {
     ($($type:ty as $name:literal { $($schema:tt)* })*) => {$(

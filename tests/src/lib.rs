@@ -4,6 +4,8 @@
 pub mod agent;
 pub mod bluez;
 pub mod bus;
+pub mod consumer;
+pub mod day;
 pub mod gate;
 pub mod http;
 pub mod mosquitto;
@@ -12,6 +14,7 @@ pub mod schema;
 pub mod spool;
 pub mod store;
 pub mod subscriber;
+pub mod tools;
 pub mod uplink;
 pub mod wait;
 

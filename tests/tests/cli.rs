@@ -146,6 +146,43 @@ fn decode_reads_an_argument_or_lines() {
 }
 
 #[test]
+fn decode_decrypts_with_the_key_of_a_device() {
+    let payload = "41a47266c95f730011223378237214";
+    let line = format!(r#"{{"svc_uuid":"fcd2","svc_hex":"{payload}","address":"54:48:E6:8F:80:A5"}}"#);
+    let measurements = |arguments: &[&str]| {
+        let (code, out, err) = vitrine(&[&["decode"], arguments].concat(), &line);
+        assert_eq!((code, err.as_str()), (Some(0), ""));
+        serde_json::from_str::<Value>(&out).unwrap()["frames"][0]["measurements"].take()
+    };
+    assert_eq!(measurements(&[]), Value::Null);
+    let read = json!([
+        { "name": "temperature", "value": 25.06, "unit": "°C" },
+        { "name": "humidity", "value": 50.55, "unit": "%" },
+    ]);
+    assert_eq!(measurements(&["--key", "231d39c1d7cc1ab1aee224cd096db932"]), read);
+
+    let (code, out, err) = vitrine(&["decode", "--key", "231d"], "");
+    assert_eq!((code, out.as_str()), (Some(2), ""));
+    assert!(err.contains("needs 32 hexadecimal digits") && !err.contains("231d39"), "{err}");
+}
+
+#[test]
+fn decode_reads_a_file_or_says_that_there_is_none() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mitll-1-may-anechoic-chamber.jsonl.gz");
+    let (code, out, err) = vitrine(&["decode", &file.display().to_string()], "");
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    assert_eq!(out.lines().count(), 64_007);
+    assert!(out.lines().all(|line| line == r#"{"frames":[],"error":null}"#));
+
+    let (code, out, err) = vitrine(&["decode", "heard.jsonl"], "");
+    assert_eq!((code, out.as_str()), (Some(1), ""));
+    assert!(
+        err.starts_with("vitrine: heard.jsonl: no file that can be read, and no hexadecimal digits"),
+        "{err}"
+    );
+}
+
+#[test]
 fn replay_counts_what_is_in_a_recording() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/mitll-1-may-anechoic-chamber.jsonl.gz");
     let file = file.display().to_string();

@@ -12,7 +12,7 @@
 mod translator;
 
 use self::translator::{Report, Translator};
-use crate::{capture::Radio, clock::Clock};
+use crate::{capture::Radio, clock::Clock, plan::Layouts};
 use btleplug::{
     api::{Central, CentralEvent, Manager as _, Peripheral, PeripheralProperties, ScanFilter},
     platform::{self, Manager, PeripheralId},
@@ -70,8 +70,9 @@ pub enum BleError {
     },
 }
 
-/// Scans on `adapters` until `shutdown`, and sends what they hear to `radio`. The scans are stopped in the end, in
-/// whatever way it comes; if the future is dropped instead they go on until the process leaves the bus.
+/// Scans on `adapters` until `shutdown`, and sends what they hear, read with the plan's `layouts` too, to `radio`. The
+/// scans are stopped in the end, in whatever way it comes; if the future is dropped instead they go on until the process
+/// leaves the bus.
 ///
 /// Each call opens a connection to the system bus that btleplug does not close again.
 ///
@@ -79,6 +80,7 @@ pub enum BleError {
 /// [`BleError`]: all of them before anything is heard, [`BleError::Radio`] and [`BleError::Ended`] also later.
 pub async fn run(
     adapters: &[Adapter],
+    layouts: &Layouts,
     radio: Radio,
     clock: Clock,
     shutdown: impl Future<Output = ()>,
@@ -86,7 +88,7 @@ pub async fn run(
     let manager = answer(connect()).await.map_err(BleError::NoBluez)?;
     let mut stations = find(&manager, adapters).await?;
     let outcome = tokio::select! {
-        outcome = listen(&mut stations, &radio, &clock) => outcome,
+        outcome = listen(&mut stations, layouts, &radio, &clock) => outcome,
         () = shutdown => Ok(()),
     };
     for station in &stations {
@@ -119,20 +121,20 @@ impl Station {
     }
 
     /// The report in an event; `None` where the event says nothing of an advertisement.
-    async fn report(&self, event: CentralEvent) -> Result<Option<Report>, BleError> {
+    async fn report(&self, event: CentralEvent, layouts: &Layouts) -> Result<Option<Report>, BleError> {
         let (id, report) = match event {
             // A sender's first advertisement comes with this event, its content does not.
             CentralEvent::DeviceDiscovered(id) => {
                 let properties = self.look_up(&id).await?;
-                return Ok(properties.and_then(Report::of_properties));
+                return Ok(properties.and_then(|known| Report::of_properties(known, layouts)));
             }
             CentralEvent::RssiUpdate { id, rssi } => return Ok(Report::of_rssi(&id.to_string(), rssi)),
             CentralEvent::ManufacturerDataAdvertisement { id, manufacturer_data } => {
-                let report = Report::of_manufacturer_data(&id.to_string(), &manufacturer_data);
+                let report = Report::of_manufacturer_data(&id.to_string(), &manufacturer_data, layouts);
                 (id, report)
             }
             CentralEvent::ServiceDataAdvertisement { id, service_data } => {
-                let report = Report::of_service_data(&id.to_string(), &service_data);
+                let report = Report::of_service_data(&id.to_string(), &service_data, layouts);
                 (id, report)
             }
             _ => return Ok(None),
@@ -177,7 +179,12 @@ async fn find(manager: &Manager, adapters: &[Adapter]) -> Result<Vec<Station>, B
 }
 
 /// Starts the scans and hears what they bring; returns when one of them fails.
-async fn listen(stations: &mut [Station], radio: &Radio, clock: &Clock) -> Result<(), BleError> {
+async fn listen(
+    stations: &mut [Station],
+    layouts: &Layouts,
+    radio: &Radio,
+    clock: &Clock,
+) -> Result<(), BleError> {
     let mut streams = Vec::new();
     for (index, station) in stations.iter().enumerate() {
         // Events first: what BlueZ remembers of earlier scans then still has no RSSI and is not taken as heard.
@@ -194,7 +201,7 @@ async fn listen(stations: &mut [Station], radio: &Radio, clock: &Clock) -> Resul
         let now = clock.now();
         let station = &mut stations[index];
         let Some(event) = event else { return Err(BleError::Ended { name: station.name.clone() }) };
-        let Some(report) = station.report(event).await? else { continue };
+        let Some(report) = station.report(event, layouts).await? else { continue };
         let Some(advertisement) = station.translator.handle(report, now) else { continue };
         radio.count(advertisement.malformed);
         radio.counters().no_rssi.fetch_add(u64::from(advertisement.no_rssi), Ordering::Relaxed);

@@ -4,19 +4,26 @@
 //! was recorded, `adv_hex` (whole AD structures). Other fields are ignored. Without `adv_hex` only a beacon that
 //! the plan registers by address is known. Times are the file's, and so is what they rest on.
 
-use super::Heard;
-use crate::{clock::Now, private::Address};
-use flate2::bufread::MultiGzDecoder;
+use super::{Heard, Told};
+use crate::{
+    clock::Now,
+    lines::{self, LINE_MAX, Line},
+    plan::Layouts,
+    private::Address,
+};
 use serde::Deserialize;
 use std::{
-    fs::File,
-    io::{self, BufRead, BufReader},
+    io,
     path::{Path, PathBuf},
 };
-use vitrine_protocol::{Id, advertisement::Malformed, event::Clock, frame::Frame, time::Timestamp};
-
-/// The longest line, in octets; a longer one is an error, so that memory stays bounded.
-const MAX_LINE: u64 = 64 * 1024;
+use vitrine_protocol::{
+    Id,
+    advertisement::{self, Malformed},
+    event::Clock,
+    frame::Frame,
+    layout::Payload,
+    time::Timestamp,
+};
 
 /// Why a recording could not be read on.
 #[derive(Debug, thiserror::Error)]
@@ -57,20 +64,32 @@ pub struct Recorded {
 }
 
 impl Recorded {
-    /// What the pipeline is told: one sighting for each frame, or one without a frame; and what was malformed.
-    pub fn hear(&self) -> (Vec<Heard>, Option<Malformed>) {
-        let (mut frames, mut malformed) = (Vec::new(), None);
-        for frame in self.payload.iter().flat_map(|payload| Frame::decode(payload)) {
-            match frame {
-                Ok(frame) => frames.push(Some(frame)),
+    /// What the pipeline is told: one sighting for each frame, and for each beacon of `layouts`, or one with neither;
+    /// and what was malformed.
+    pub fn hear(&self, layouts: &Layouts) -> (Vec<Heard>, Option<Malformed>) {
+        let (mut told, mut malformed) = (Vec::new(), None);
+        for structure in self.payload.iter().flat_map(|payload| advertisement::structures(payload)) {
+            let one = structure.and_then(|structure| {
+                Told::new(Frame::from_structure(structure), Payload::of(structure), layouts)
+            });
+            match one {
+                Ok(one) if one.is_something() => told.push(one),
+                Ok(_) => {}
                 Err(error) => malformed = Some(error),
             }
         }
-        if frames.is_empty() {
-            frames.push(None);
+        if told.is_empty() {
+            told.push(Told::default());
         }
         let Self { at, receiver, address, rssi_dbm, .. } = *self;
-        let heard = frames.into_iter().map(|frame| Heard { at, receiver, address, rssi_dbm, frame });
+        let heard = told.into_iter().map(|Told { frame, beacon }| Heard {
+            at,
+            receiver,
+            address,
+            rssi_dbm,
+            frame,
+            beacon,
+        });
         (heard.collect(), malformed)
     }
 }
@@ -79,7 +98,7 @@ impl Recorded {
 /// [`ReplayError::Io`] nothing.
 pub struct Recording {
     path: PathBuf,
-    input: Option<Box<dyn BufRead>>,
+    input: Option<lines::Input>,
     line: u64,
     first_ms: Option<i64>,
     latest_ms: u64,
@@ -100,13 +119,7 @@ impl Recording {
     /// # Errors
     /// [`ReplayError::Io`]
     pub fn open(path: &Path) -> Result<Self, ReplayError> {
-        let file = File::open(path).map_err(|error| ReplayError::Io { path: path.to_owned(), error })?;
-        let file = BufReader::new(file);
-        let input: Box<dyn BufRead> = if path.extension().is_some_and(|extension| extension == "gz") {
-            Box::new(BufReader::new(MultiGzDecoder::new(file)))
-        } else {
-            Box::new(file)
-        };
+        let input = lines::open(path).map_err(|error| ReplayError::Io { path: path.to_owned(), error })?;
         Ok(Self { path: path.to_owned(), input: Some(input), line: 0, first_ms: None, latest_ms: 0 })
     }
 
@@ -128,20 +141,22 @@ impl Iterator for Recording {
     type Item = Result<Recorded, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let mut line = Vec::new();
+        let (mut line, mut kind) = (Vec::new(), Line::Whole);
         while line.trim_ascii().is_empty() {
-            line.clear();
-            let read = io::Read::take(self.input.as_mut()?, MAX_LINE).read_until(b'\n', &mut line);
-            match read {
-                Ok(0) => return None,
-                Ok(_) => self.line += 1,
+            kind = match lines::next(self.input.as_mut()?, &mut line) {
+                Ok(None) => return None,
+                Ok(Some(kind)) => kind,
                 Err(error) => {
                     self.input = None;
                     return Some(Err(ReplayError::Io { path: self.path.clone(), error }));
                 }
-            }
+            };
+            self.line += 1;
         }
-        let parsed = self.parse(&line);
+        let parsed = match kind {
+            Line::Whole => self.parse(&line),
+            Line::TooLong => Err(format!("the line is longer than {LINE_MAX} octets")),
+        };
         Some(parsed.map_err(|why| ReplayError::Line { path: self.path.clone(), line: self.line, why }))
     }
 }
@@ -149,7 +164,7 @@ impl Iterator for Recording {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
+    use std::{fs::File, io::Write};
 
     const LINES: &str = r#"{"time":1588358358.747914,"receiver":"r-0","rssi_dbm":-65,"address":"7442c09426bb","adv_hex":"02011a0303aafe1516aafe00e700000000000000000001000000000002"}
 
@@ -163,13 +178,16 @@ mod tests {
         assert_eq!(read.len(), 4);
         let first = read[0].as_ref().unwrap();
         assert_eq!((first.at.mono_ms, first.at.utc.as_ms()), (0, 1_588_358_358_747));
-        assert!(matches!(first.hear().0[..], [Heard { frame: Some(Frame::EddystoneUid(_)), .. }]));
+        assert!(matches!(
+            first.hear(&Layouts::default()).0[..],
+            [Heard { frame: Some(Frame::EddystoneUid(_)), .. }]
+        ));
         let second = read[1].as_ref().unwrap();
         assert_eq!(second.at.mono_ms, 253);
-        assert!(matches!(second.hear(), (heard, None) if heard[0].frame.is_none()));
+        assert!(matches!(second.hear(&Layouts::default()), (heard, None) if heard[0].frame.is_none()));
         let error = read[2].as_ref().unwrap_err().to_string();
         assert!(error.ends_with(":4: missing field `address`, column 51"), "{error}");
-        assert!(read[3].as_ref().unwrap().hear().1.is_some());
+        assert!(read[3].as_ref().unwrap().hear(&Layouts::default()).1.is_some());
     }
 
     #[test]

@@ -1,190 +1,106 @@
-//! `vitrine decode`
+//! `vitrine decode`: lines in, one JSON object a line out, in constant memory. What a line may be is `line`'s, how a
+//! frame is printed `describe`'s, what decrypts it `keys`'.
 
-use serde::{Deserialize, Serialize};
-use std::io::{self, BufRead, Write};
-use vitrine_protocol::{advertisement::Malformed, frame::Frame};
+mod bthome;
+mod describe;
+mod keys;
+mod line;
 
-/// The longest line, in octets.
-const MAX_LINE: u64 = 64 * 1024;
+use crate::lines::{self, LINE_MAX, Line};
+use anyhow::Context;
+use describe::Described;
+use keys::Keys;
+use line::Decoder;
+use serde::{Serialize, Serializer};
+use std::{
+    io::{self, BufWriter, Write},
+    path::Path,
+};
+use vitrine_protocol::frame::Frame;
 
 /// Decode BLE advertisements, one JSON object a line
 ///
-/// Without an argument, or with `-`, lines are read from stdin. A line is a whole advertisement in hexadecimal digits, or a
-/// JSON object with `adv_hex`, or `svc_uuid` and `svc_hex`, or `mfr_hex` (which starts with the company, little
-/// endian, unless `mfr_company` names it).
+/// A line is a whole advertisement in hexadecimal digits, or a JSON object with `adv_hex`, or `svc_uuid` and `svc_hex`, or
+/// `mfr_hex` (which starts with the company, little endian, unless `mfr_company` names it); for --key, it has the sender's
+/// `address`. Other keys are ignored; an empty line gives nothing.
 ///
-/// Formats: ibeacon, eddystone-uid, eddystone-tlm. Other payloads give no frame. What cannot be read gives an `error` with
-/// the offset of the octet where reading failed.
+/// Formats: ibeacon, eddystone-uid, eddystone-url, eddystone-tlm, eddystone-etlm, eddystone-eid, altbeacon, ruuvi, kontakt,
+/// minew, bthome, vitrine. Other payloads give no frame. What cannot be read gives an `error` with the offset of the octet
+/// where reading failed.
 #[derive(Debug, clap::Args)]
-#[command(
-    after_long_help = "Example:\n  vitrine decode 0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e000010002c5"
-)]
+#[command(after_long_help = "\
+Examples:
+  vitrine decode 0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e000010002c5
+  vitrine decode recording.jsonl.gz
+  vitrine decode - < advertisements.txt")]
 pub(super) struct Args {
-    /// The advertisement in hexadecimal digits, or `-` for lines on stdin.
-    #[arg(default_value = "-")]
-    hex: String,
-}
-
-#[derive(Serialize)]
-struct Decoded {
-    frames: Vec<Described>,
-    error: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct RawLine {
-    adv_hex: Option<String>,
-    svc_uuid: Option<String>,
-    svc_hex: Option<String>,
-    mfr_company: Option<u16>,
-    mfr_hex: Option<String>,
+    /// One line; or a file of lines, gzip-compressed if its name ends in .gz; or `-` for lines on stdin.
+    #[arg(value_name = "HEX|FILE|-", default_value = "-")]
+    input: String,
+    #[command(flatten)]
+    keys: Keys,
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    if args.hex != "-" {
-        print(&mut out, &decode(&args.hex))?;
-        return Ok(out.flush()?);
-    }
-    let mut input = io::stdin().lock();
-    let mut line = Vec::new();
-    while io::Read::take(&mut input, MAX_LINE).read_until(b'\n', &mut line)? > 0 {
-        let text = String::from_utf8_lossy(&line);
-        if !text.trim().is_empty() {
-            print(&mut out, &decode(text.trim()))?;
+    let out = io::stdout().lock();
+    match args.input.as_str() {
+        "-" => stream(lines::input(io::stdin()), args.keys, out)?,
+        text if names_a_file(text) => {
+            let input = lines::open(Path::new(text))
+                .with_context(|| format!("{text}: no file that can be read, and no hexadecimal digits"))?;
+            stream(input, args.keys, out)?;
         }
-        line.clear();
+        text => stream(lines::input(io::Cursor::new(text.to_owned())), args.keys, out)?,
     }
-    Ok(out.flush()?)
+    Ok(())
 }
 
-fn print(out: &mut impl Write, decoded: &Decoded) -> io::Result<()> {
-    serde_json::to_writer(&mut *out, decoded)?;
-    out.write_all(b"\n")
+/// Whether the argument is no line: a file of that name is there, or it looks like one's name.
+fn names_a_file(text: &str) -> bool {
+    let is_line = text.starts_with('{') || !text.is_empty() && text.bytes().all(|b| b.is_ascii_hexdigit());
+    !is_line && (text.contains(['/', '.']) || Path::new(text).exists())
 }
 
-fn decode(line: &str) -> Decoded {
-    let frames = if line.starts_with('{') { decode_json(line) } else { decode_advertisement(line) };
-    match frames {
-        Ok((frames, malformed)) => Decoded {
-            frames: frames.iter().filter_map(describe).collect(),
-            error: malformed.map(|malformed| malformed.to_string()),
-        },
-        Err(error) => Decoded { frames: Vec::new(), error: Some(error) },
-    }
-}
-
-type Frames = (Vec<Frame>, Option<Malformed>);
-
-fn decode_json(line: &str) -> Result<Frames, String> {
-    let raw: RawLine = serde_json::from_str(line).map_err(|e| e.to_string())?;
-    let one = |decoded: Result<Option<Frame>, Malformed>| match decoded {
-        Ok(frame) => (frame.into_iter().collect(), None),
-        Err(malformed) => (Vec::new(), Some(malformed)),
-    };
-    if let Some(hex) = raw.adv_hex {
-        return decode_advertisement(&hex);
-    }
-    if let (Some(uuid), Some(hex)) = (raw.svc_uuid, raw.svc_hex) {
-        let data = octets(&hex)?;
-        return Ok(short_uuid(&uuid)
-            .map_or_else(Default::default, |uuid| one(Frame::from_service_data(uuid, &data))));
-    }
-    let Some(hex) = raw.mfr_hex else {
-        return Err("needs `adv_hex`, or `svc_uuid` and `svc_hex`, or `mfr_hex`".into());
-    };
-    let data = octets(&hex)?;
-    let (company, data) = match (raw.mfr_company, data.split_first_chunk()) {
-        (Some(company), _) => (company, data.as_slice()),
-        (None, Some((company, rest))) => (u16::from_le_bytes(*company), rest),
-        (None, None) => return Err("`mfr_hex` starts with the two octets of the company".into()),
-    };
-    Ok(one(Frame::from_manufacturer_data(company, data)))
-}
-
-fn decode_advertisement(hex: &str) -> Result<Frames, String> {
-    let (mut frames, mut malformed) = (Vec::new(), None);
-    for frame in Frame::decode(&octets(hex)?) {
-        match frame {
-            Ok(frame) => frames.push(frame),
-            Err(error) => malformed = malformed.or(Some(error)),
+/// Decodes line after line. What was decoded is written out before more is waited for.
+fn stream(mut input: lines::Input, keys: Keys, out: impl Write) -> io::Result<()> {
+    let mut out = BufWriter::with_capacity(LINE_MAX, out);
+    let (mut line, mut decoder) = (Vec::new(), Decoder::new(keys));
+    while let Some(kind) = lines::next(&mut input, &mut line)? {
+        match kind {
+            Line::Whole => {
+                let text = String::from_utf8_lossy(line.trim_ascii());
+                if !text.is_empty() {
+                    print(&mut out, decoder.decode(&text))?;
+                }
+            }
+            Line::TooLong => print(&mut out, Err(format!("the line is longer than {LINE_MAX} octets")))?,
+        }
+        if input.buffer().is_empty() {
+            out.flush()?;
         }
     }
-    Ok((frames, malformed))
+    out.flush()
 }
 
-fn octets(hex: &str) -> Result<Vec<u8>, String> {
-    hex::decode(hex).map_err(|error| match error {
-        hex::FromHexError::OddLength => {
-            format!("an odd number of hexadecimal digits; the last one is digit {}", hex.len())
-        }
-        hex::FromHexError::InvalidHexCharacter { c, index } => {
-            format!("`{c}` is no hexadecimal digit, at digit {index}")
-        }
-        hex::FromHexError::InvalidStringLength => error.to_string(),
-    })
-}
-
-/// The 16-bit form of a service UUID: four digits, or a UUID on the Bluetooth base.
-fn short_uuid(text: &str) -> Option<u16> {
-    let text = text.to_ascii_lowercase();
-    let short = match text.strip_suffix("-0000-1000-8000-00805f9b34fb") {
-        Some(long) => long.strip_prefix("0000")?,
-        None => &text,
-    };
-    (short.len() == 4).then(|| u16::from_str_radix(short, 16).ok()).flatten()
-}
-
-/// A frame as it is printed.
+/// A line of output.
 #[derive(Serialize)]
-#[serde(tag = "format", rename_all = "kebab-case")]
-enum Described {
-    #[serde(rename = "ibeacon")]
-    IBeacon {
-        uuid: String,
-        major: u16,
-        minor: u16,
-        measured_power_dbm: i8,
-    },
-    EddystoneUid {
-        namespace: String,
-        instance: String,
-        tx_power_dbm: i8,
-    },
-    EddystoneTlm {
-        battery_mv: Option<u16>,
-        temperature_c: Option<f64>,
-        advertisements: u32,
-        uptime_s: f64,
-    },
+struct Decoded<'a> {
+    #[serde(serialize_with = "described")]
+    frames: &'a [Frame],
+    error: Option<String>,
 }
 
-fn describe(frame: &Frame) -> Option<Described> {
-    Some(match frame {
-        Frame::IBeacon(b) => Described::IBeacon {
-            uuid: hyphenated(&b.uuid),
-            major: b.major,
-            minor: b.minor,
-            measured_power_dbm: b.measured_power_dbm,
-        },
-        Frame::EddystoneUid(uid) => Described::EddystoneUid {
-            namespace: hex::encode(uid.namespace),
-            instance: hex::encode(uid.instance),
-            tx_power_dbm: uid.tx_power_dbm,
-        },
-        Frame::EddystoneTlm(tlm) => Described::EddystoneTlm {
-            battery_mv: tlm.battery_mv,
-            temperature_c: tlm.temperature_c_256.map(|t| f64::from(t) / 256.0),
-            advertisements: tlm.advertisements,
-            uptime_s: f64::from(tlm.uptime_ds) / 10.0,
-        },
-        _ => return None,
-    })
+fn described<S: Serializer>(frames: &&[Frame], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(frames.iter().filter_map(Described::of))
 }
 
-fn hyphenated(uuid: &[u8; 16]) -> String {
-    let digits = hex::encode(uuid);
-    [&digits[..8], &digits[8..12], &digits[12..16], &digits[16..20], &digits[20..]].join("-")
+fn print(out: &mut impl Write, line: Result<line::Frames<'_>, String>) -> io::Result<()> {
+    let decoded = match line {
+        Ok((frames, error)) => Decoded { frames, error },
+        Err(error) => Decoded { frames: &[], error: Some(error) },
+    };
+    serde_json::to_writer(&mut *out, &decoded)?;
+    out.write_all(b"\n")
 }
 
 #[cfg(test)]
@@ -192,60 +108,62 @@ mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
-    fn check(line: &str, expected: Expect) {
+    fn check(lines: &str, expected: Expect) {
         let mut out = Vec::new();
-        print(&mut out, &decode(line)).unwrap();
-        expected.assert_eq(String::from_utf8(out).unwrap().trim_end());
+        stream(lines::input(io::Cursor::new(lines.to_owned())), Keys::default(), &mut out).unwrap();
+        expected.assert_eq(&String::from_utf8(out).unwrap());
     }
 
     #[test]
-    fn formats_have_the_documented_fields() {
+    fn each_line_gives_one_and_an_overlong_one_an_error() {
+        let overlong = "0".repeat(3 * LINE_MAX);
         check(
-            "0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e000010002c5",
-            expect![[
-                r#"{"frames":[{"format":"ibeacon","uuid":"e2c56db5-dffb-48d2-b060-d0f5a71096e0","major":1,"minor":2,"measured_power_dbm":-59}],"error":null}"#
-            ]],
+            &format!("020106\r\n\n  {{\"adv_hex\":\"020106\"}} \n{overlong}\n020106"),
+            expect![[r#"
+            {"frames":[],"error":null}
+            {"frames":[],"error":null}
+            {"frames":[],"error":"the line is longer than 65536 octets"}
+            {"frames":[],"error":null}
+        "#]],
         );
-        check(
-            r#"{"svc_uuid":"0000feaa-0000-1000-8000-00805f9b34fb","svc_hex":"00eeedd1ebeac04e5defa0170000000000010000"}"#,
-            expect![[
-                r#"{"frames":[{"format":"eddystone-uid","namespace":"edd1ebeac04e5defa017","instance":"000000000001","tx_power_dbm":-18}],"error":null}"#
-            ]],
-        );
-        check(
-            r#"{"svc_uuid":"feaa","svc_hex":"20000bb7800000000001000003e8"}"#,
-            expect![[
-                r#"{"frames":[{"format":"eddystone-tlm","battery_mv":2999,"temperature_c":null,"advertisements":1,"uptime_s":100.0}],"error":null}"#
-            ]],
-        );
-        check(
-            r#"{"mfr_hex":"4c000215e2c56db5dffb48d2b060d0f5a71096e000010002c5"}"#,
-            expect![[
-                r#"{"frames":[{"format":"ibeacon","uuid":"e2c56db5-dffb-48d2-b060-d0f5a71096e0","major":1,"minor":2,"measured_power_dbm":-59}],"error":null}"#
-            ]],
-        );
-        check(r#"{"mfr_company":1177,"mfr_hex":"03291a"}"#, expect![[r#"{"frames":[],"error":null}"#]]);
     }
 
     #[test]
     fn errors_name_the_offset() {
         check(
             "02010609ff",
-            expect![[r#"{"frames":[],"error":"a structure's length points past the end at offset 3"}"#]],
-        );
-        check("05ff4c000215", expect![[r#"{"frames":[],"error":"the frame is cut short at offset 6"}"#]]);
-        check("02zz", expect![[r#"{"frames":[],"error":"`z` is no hexadecimal digit, at digit 2"}"#]]);
-        check(
-            "020",
-            expect![[
-                r#"{"frames":[],"error":"an odd number of hexadecimal digits; the last one is digit 3"}"#
-            ]],
+            expect![[r#"
+            {"frames":[],"error":"a structure's length points past the end at offset 3"}
+        "#]],
         );
         check(
-            "{}",
-            expect![[
-                r#"{"frames":[],"error":"needs `adv_hex`, or `svc_uuid` and `svc_hex`, or `mfr_hex`"}"#
-            ]],
+            "05ff4c000215\n05ff4c00021517ffffff",
+            expect![[r#"
+            {"frames":[],"error":"the frame is cut short at offset 6"}
+            {"frames":[],"error":"the frame is cut short at offset 6"}
+        "#]],
         );
+        check(
+            "1216aafe00ee00112233445566778899aabbcc",
+            expect![[r#"
+            {"frames":[],"error":"the frame is cut short at offset 19"}
+        "#]],
+        );
+    }
+
+    #[test]
+    fn what_names_a_file_is_no_line() {
+        for (text, is_file) in [
+            ("0201", false),
+            ("020", false),
+            ("02zz", false),
+            ("", false),
+            ("{\"adv_hex\":\"a.b\"}", false),
+            ("heard.jsonl", true),
+            ("./0201", true),
+            ("src", true),
+        ] {
+            assert_eq!(names_a_file(text), is_file, "{text}");
+        }
     }
 }

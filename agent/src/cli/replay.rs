@@ -9,7 +9,7 @@ use crate::{
     heart::Heart,
     ids::Ids,
     pipeline::Counters,
-    plan,
+    plan::{self, Layouts},
     privacy::Release,
 };
 use serde::Serialize;
@@ -75,6 +75,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     // Made at the first advertisement, whose time is its first.
     let mut heart: Option<(Heart, Now)> = None;
     let mut summary = Summary::default();
+    let no_layouts = Layouts::default();
     let clock = Clock::system();
     let started = clock.now().mono_ms;
     for line in Recording::open(&args.file)? {
@@ -94,7 +95,7 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
             let ahead_ms = due_ms - (clock.now().mono_ms - started) as f64;
             std::thread::sleep(Duration::from_millis(ahead_ms.max(0.0) as u64));
         }
-        let heard = summary.add(&recorded);
+        let heard = summary.add(&recorded, plan.as_ref().map_or(&no_layouts, |plan| &plan.layouts));
         if let Some(plan) = &plan {
             let first = || {
                 (
@@ -125,8 +126,8 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
 }
 
 impl Summary {
-    fn add(&mut self, recorded: &Recorded) -> Vec<Heard> {
-        let (heard, malformed) = recorded.hear();
+    fn add(&mut self, recorded: &Recorded, layouts: &Layouts) -> Vec<Heard> {
+        let (heard, malformed) = recorded.hear(layouts);
         self.advertisements += 1;
         self.malformed += u64::from(malformed.is_some());
         self.recorded_s = recorded.at.mono_ms / 1000;

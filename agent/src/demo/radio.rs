@@ -167,7 +167,7 @@ fn receive(pdu: &Pdu, at: Now, receiver: Id, rssi_dbm: i8) -> impl Iterator<Item
     }
     let address = private::Address::new(octets);
     let frames = Frame::decode(pdu.advertising_data()).filter_map(Result::ok);
-    frames.map(move |frame| Heard { at, receiver, address, rssi_dbm, frame: Some(frame) })
+    frames.map(move |frame| Heard { at, receiver, address, rssi_dbm, frame: Some(frame), beacon: None })
 }
 
 #[cfg(test)]

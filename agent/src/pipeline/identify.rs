@@ -14,9 +14,10 @@ pub(super) fn identify<'p>(
     heard: &Heard,
     counters: &mut Counters,
 ) -> Option<(CarrierId, &'p Receiver)> {
-    let stated = heard.frame.as_ref().and_then(Identity::of);
-    let rider = stated.and_then(|identity| plan.beacons.get(&identity));
-    let rider = rider.or_else(|| plan.beacons.get(&Identity::Address(heard.address)));
+    let by_frame = heard.frame.as_ref().and_then(Identity::of);
+    let by_layout = heard.beacon.map(Identity::Layout);
+    let identities = [by_frame, by_layout, Some(Identity::Address(heard.address))];
+    let rider = identities.iter().flatten().find_map(|identity| plan.beacons.get(identity));
     match rider.zip(plan.receivers.get(&heard.receiver)) {
         Some((Rider::Carrier(carrier), receiver)) => {
             counters.sightings += 1;

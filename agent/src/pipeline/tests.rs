@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::{
+    capture::replay::Recorded,
     capture::{Count, CountInput, KioskInput, ShelfReading},
     ids::Ids,
     private::Address,
@@ -46,6 +47,7 @@ fn heard(second: u64, minor: u16, receiver: &str, rssi_dbm: i8) -> Heard {
         address: Address::new([1; 6]),
         rssi_dbm,
         frame: Some(frame),
+        beacon: None,
     }
 }
 
@@ -306,4 +308,37 @@ fn a_cart_that_stands_near_the_tills_is_not_many_visits() {
 #[test]
 fn passing_by_is_no_visit() {
     check_visits(&[(20, "middle", -55)], expect![[""]]);
+}
+
+#[test]
+fn a_new_make_of_beacon_needs_a_line_in_the_plan_and_no_code() {
+    let layout = "
+[[layouts]]
+id = \"acme\"
+layout = \"s:0-1=fd6f,m:2-3=a0c3,i:4-9,i:10-11l,p:12-12\"
+[[beacons]]
+id = \"cart-9\"
+carrier = \"cart\"
+layout = { id = \"acme\", identifiers = [\"00112233-4455\", 0x0102] }
+";
+    let plan = Arc::new(crate::plan::parse(&(PLAN.to_owned() + layout)).unwrap());
+    let mut pipeline = Pipeline::new(plan.clone(), Ids::new([0; 16]), Box::new(|| [1; 16]));
+    let mut hear = |adv_hex: &str, address| {
+        let recorded = Recorded {
+            at: now(1),
+            receiver: id("front"),
+            address: Address::new(address),
+            rssi_dbm: -50,
+            payload: Some(hex::decode(adv_hex).unwrap()),
+        };
+        let (heard, malformed) = recorded.hear(&plan.layouts);
+        assert_eq!(malformed, None);
+        heard.iter().for_each(|heard| pipeline.handle_heard(heard));
+        let Counters { sightings, not_in_plan, .. } = pipeline.counters();
+        (sightings, not_in_plan)
+    };
+    // Its address changes; another one's identifier is not the plan's.
+    assert_eq!(hear("0201060e166ffda0c30011223344550201c5", [1; 6]), (1, 0));
+    assert_eq!(hear("0201060e166ffda0c30011223344550201c5", [2; 6]), (2, 0));
+    assert_eq!(hear("0201060e166ffda0c30011223344550102c5", [1; 6]), (2, 1));
 }

@@ -1,8 +1,10 @@
 //! From the text of a tagging plan to checked values.
 
+mod layouts;
+
 use super::{
-    Band, CounterKind, Facing, Identity, Kiosk, Plan, PrivacyRules, Receiver, Rider, VisitRules, Zone,
-    ZoneIndex, ZoneKind,
+    Band, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Receiver, Rider, VisitRules,
+    Zone, ZoneIndex, ZoneKind,
 };
 use crate::{
     document::{FromToml, Report, Table},
@@ -11,7 +13,7 @@ use crate::{
 use jiff::{civil, tz::TimeZone};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 use toml::Spanned;
-use vitrine_protocol::{Id, event::Action};
+use vitrine_protocol::{Id, event::Action, layout::Layout};
 
 const DEFAULT_K: u32 = 10;
 const SENSITIVE_K: u32 = 20;
@@ -34,7 +36,9 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
     let visits = read_visits(table, report);
     let zones = read_zones(table, report, privacy.k);
     let receivers = read_receivers(table, report, &zones);
-    let (beacons, carriers) = read_beacons(table, report);
+    let formats = layouts::read(table, report);
+    let mut layouts = Layouts::new(formats.iter().map(|(_, layout)| layout.clone()));
+    let (beacons, carriers) = read_beacons(table, report, &formats, &mut layouts);
     let facings = read_shelves(table, report);
     let kiosks = read_kiosks(table, report);
     let counters = read_counters(table, report);
@@ -48,6 +52,7 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
         zones,
         receivers,
         beacons,
+        layouts,
         carriers,
         facings,
         kiosks,
@@ -159,7 +164,12 @@ fn read_receivers(table: &mut Table<'_>, report: &mut Report, zones: &[Zone]) ->
     receivers
 }
 
-fn read_beacons(table: &mut Table<'_>, report: &mut Report) -> (HashMap<Identity, Rider>, u32) {
+fn read_beacons(
+    table: &mut Table<'_>,
+    report: &mut Report,
+    formats: &[(Id, Layout)],
+    layouts: &mut Layouts,
+) -> (HashMap<Identity, Rider>, u32) {
     let (mut beacons, mut names, mut carriers) = (HashMap::new(), HashSet::new(), 0);
     for mut table in table.tables("beacons", report) {
         let id = table.required::<Id>("id", report);
@@ -180,10 +190,11 @@ fn read_beacons(table: &mut Table<'_>, report: &mut Report) -> (HashMap<Identity
                     None
                 }
             });
-        let identities = read_identities(&mut table, report);
+        let mut identities = read_identities(&mut table, report);
+        identities.extend(layouts::read_identity(&mut table, report, formats, layouts));
         table.finish(report);
         if identities.is_empty() {
-            report.at(span.clone(), "a beacon has an `ibeacon`, an `eddystone_uid` or an `address`: write ibeacon = { uuid = \"...\", major = 1, minor = 1 }");
+            report.at(span.clone(), "a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = \"...\", major = 1, minor = 1 }");
         }
         if let Some(id) = id
             && !names.insert(*id.get_ref())
@@ -438,9 +449,9 @@ interactions = ['dance']
                 store.toml:8:8: `kind`: write "sales", "checkout" or "bay"
                 store.toml:10:6: there is a zone `shoes` already: give each its own name
                 store.toml:13:39: there is no zone `hats`: add it under [[zones]]
-                store.toml:14:1: a beacon has an `ibeacon`, an `eddystone_uid` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
+                store.toml:14:1: a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
                 store.toml:16:11: `carrier` must be "cart", "basket", "staff", "shelf" or "fixed"
-                store.toml:17:1: a beacon has an `ibeacon`, an `eddystone_uid` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
+                store.toml:17:1: a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = "...", major = 1, minor = 1 }
                 store.toml:20:20: `uuid` must be 32 hexadecimal digits, such as "e2c56db5-dffb-48d2-b060-d0f5a71096e0"
                 store.toml:20:47: `minor` must be a whole number that fits u16
                 store.toml:23:31: `sku` must be 1 to 40 letters, digits, dots, hyphens or underscores, in quotes

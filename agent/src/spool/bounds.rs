@@ -66,7 +66,12 @@ impl Committer {
             let bound = self.config.bound(lane);
             // The segment that is written, and the next one, have their room already.
             let bytes_max = bound.bytes_max.saturating_sub(2 * self.config.segment_bytes);
-            while self.writers[lane as usize].disk_bytes() > bytes_max {
+            // Where gaps fill the lane, which are kept, to evict them all makes no room.
+            let segments = self.writers[lane as usize].log.slots().len();
+            for _ in 0..segments {
+                if self.writers[lane as usize].disk_bytes() <= bytes_max {
+                    break;
+                }
                 if !self.evict(lane, GapReason::Evicted) {
                     if bound.when_full == WhenFull::PushBack {
                         full = Some(Full { lane: Some(lane), retry_after: FULL_RETRY_AFTER });

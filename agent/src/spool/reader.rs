@@ -115,6 +115,10 @@ impl Reader {
         let durable = log.durable.load(Ordering::Acquire);
         loop {
             if let Some(evicted) = log.evicted_ahead() {
+                // What was read by now comes first, and only once.
+                if !walk.chunk.records.is_empty() {
+                    break;
+                }
                 self.start(log, evicted.from, true, evicted.reason);
             }
             let Some(place) = log.place_of(self.at.pos) else { break };

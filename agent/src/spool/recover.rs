@@ -46,9 +46,8 @@ pub(super) fn open(
     let path = dir.join(LANE_FILE);
     let (twin, read) = Twin::open(&path).map_err(|e| SpoolError::io(&path, e))?;
     let file = lane_file(read, &path, &listed)?;
-    // Nothing was answered in a segment that was not born, and nothing is needed of one before the oldest.
-    let is_gone = |pos: u64| pos > file.born || pos < file.oldest;
-    for (_, gone) in listed.extract_if(.., |(pos, _)| is_gone(*pos)) {
+    // A crash has kept these from being removed.
+    for (_, gone) in listed.extract_if(.., |(pos, _)| *pos < file.oldest) {
         dirs::remove(&gone).map_err(|e| SpoolError::io(&gone, e))?;
     }
     let mut slots: VecDeque<Slot> = listed.into_iter().map(|(pos, dir)| Slot::new(pos, dir)).collect();
@@ -79,13 +78,11 @@ fn lane_file(
     path: &Path,
     listed: &[(u64, PathBuf)],
 ) -> Result<LaneFile, SpoolError> {
-    let newest = listed.last().map_or(0, |(pos, _)| *pos);
     match read {
         twin::Found::Value(file, Certainty::Last) => Ok(file),
-        // The newest segment may have been born since.
         twin::Found::Value(file, Certainty::Perhaps) => {
             tracing::warn!("{}: a part of it is damaged; the rest may be a little older", path.display());
-            Ok(LaneFile { born: file.born.max(newest), ..file })
+            Ok(file)
         }
         twin::Found::Nothing if listed.is_empty() => Ok(LaneFile::default()),
         // There never is a file without a segment.
@@ -98,7 +95,7 @@ fn lane_file(
             let mark = listed.first().and_then(|(_, first)| Scan::of(first).ok()?.mark());
             let first_pos = listed.first().map_or(1, |(pos, _)| *pos);
             let cursor = mark.unwrap_or(Mark { pos: first_pos, ..Mark::default() });
-            Ok(LaneFile { cursor, born: newest, ..LaneFile::default() })
+            Ok(LaneFile { cursor, ..LaneFile::default() })
         }
     }
 }

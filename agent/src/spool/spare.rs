@@ -44,11 +44,9 @@ impl Spare {
         *making = std::thread::Builder::new().name("spool-spare".into()).spawn(make).ok();
     }
 
-    /// Puts the spare, if there is one, to `place`. Durable when this returns.
-    pub(super) fn take(&self, place: &Path) -> io::Result<Option<Segment>> {
-        let Some(segment) = self.ready().take() else { return Ok(None) };
-        segment.move_to(&self.0.dir, place)?;
-        Ok(Some(segment))
+    /// The spare, if there is one, and its directory.
+    pub(super) fn take(&self) -> Option<(Segment, PathBuf)> {
+        Some((self.ready().take()?, self.0.dir.clone()))
     }
 
     /// Removes it: its room is needed.

@@ -362,13 +362,13 @@ async fn a_kill_while_a_segment_is_created_costs_nothing() {
     }
     let first = crash(dir.path());
     let path = first.path().join("spool");
-    fs::create_dir(path.join("facts").join(dirs::name(6))).unwrap();
+    fs::create_dir(path.join("facts").join(format!("new-{}", dirs::name(6)))).unwrap();
     // And once more, at the next start.
     let (spool, _) = open(&path);
     let second = crash(&path);
     drop(spool);
     let path = second.path().join("spool");
-    fs::create_dir_all(path.join("facts").join(dirs::name(6))).unwrap();
+    fs::create_dir_all(path.join("facts").join(format!("new-{}", dirs::name(6)))).unwrap();
     let (spool, _) = open(&path);
     commit(&spool, vec![event(Stream::Stock, 5)]).await;
     let read = seqs(&read_all(&spool, Lane::Facts).await.0, Stream::Stock);

@@ -47,8 +47,6 @@ pub(super) struct LaneFile {
     pub(super) head: Mark,
     /// Nothing beyond was ever written.
     pub(super) reserved: Mark,
-    /// The first position of the newest segment that was completely created: nothing was answered in a later one.
-    pub(super) born: u64,
     /// What is missing of a stream below this number is stated in a gap.
     pub(super) stated: BTreeMap<Stream, u64>,
     /// Segments that had to go, until a gap says so.
@@ -141,9 +139,7 @@ impl Writer {
 
     /// Makes the cursor durable, and frees the segments that it and `checkpoint` have passed.
     pub(super) fn housekeep(&mut self, checkpoint: u64) -> Result<(), SpoolError> {
-        // A cursor that has passed a loss waits until a gap has stated it.
-        let cursor =
-            if self.log.has_unstated() { self.saved.cursor.clone() } else { self.log.acknowledged() };
+        let cursor = self.durable_cursor();
         let drained = self.drained(cursor.pos.min(checkpoint + 1));
         let oldest = self.log.slots().front().map_or(self.saved.oldest, |slot| slot.first_pos);
         let file = LaneFile {
@@ -259,31 +255,42 @@ impl Writer {
         self.close_active();
         let first_pos = self.next.pos;
         let dir = self.at.dir.join(dirs::name(first_pos));
-        // Nothing was ever committed to a segment that starts here.
+        let (segment, written) = self.begin(&dir, now).map_err(|e| self.segment_failed(e))?;
+        self.at.written_bytes.fetch_add(written, Ordering::Relaxed);
+        let segment = Arc::new(segment);
+        let slot = Slot { open: Some(segment.clone()), ..Slot::new(first_pos, dir) };
         let mut slots = self.log.slots();
-        let is_stale = slots.back().is_some_and(|slot| slot.first_pos == first_pos);
-        let stale = is_stale.then(|| slots.pop_back());
-        drop(slots);
-        drop(stale);
-        if dir.exists() {
-            dirs::remove(&dir).map_err(|e| SpoolError::io(&dir, e))?;
-        }
-        let spare = self.at.spare.take(&dir).map_err(|e| SpoolError::io(&dir, e))?;
-        let segment = spare.map_or_else(|| Segment::create(&dir), Ok);
-        let begun = segment.and_then(|segment| match segment.begin(&self.next, now) {
+        // One that starts here already holds no commit that was answered.
+        slots.retain(|slot| slot.first_pos != first_pos);
+        slots.push_back(slot);
+        self.active = Some(Active { segment, bytes: 0, blocks: 0 });
+        Ok(())
+    }
+
+    /// Makes a segment that starts at the next position, and has its name only when it says so itself.
+    fn begin(&self, dir: &Path, now: Timestamp) -> Result<(Segment, u64), SegmentError> {
+        let (segment, made_in) = match self.at.spare.take() {
+            Some(spare) => spare,
+            None => {
+                let new = dirs::new(dir);
+                dirs::remove_all(&new)?;
+                (Segment::create(&new)?, new)
+            }
+        };
+        let begun = segment.begin(&self.next, now).and_then(|written| {
+            if dir.exists() {
+                dirs::remove(dir)?;
+            }
+            segment.move_to(&made_in, dir)?;
+            Ok(written)
+        });
+        match begun {
             Ok(written) => Ok((segment, written)),
             Err(error) => {
                 segment.abandon();
                 Err(error)
             }
-        });
-        let (segment, written) = begun.map_err(|e| self.segment_failed(e))?;
-        self.at.written_bytes.fetch_add(written, Ordering::Relaxed);
-        let segment = Arc::new(segment);
-        let slot = Slot { open: Some(segment.clone()), ..Slot::new(first_pos, dir) };
-        self.log.slots().push_back(slot);
-        self.active = Some(Active { segment, bytes: 0, blocks: 0 });
-        self.save(LaneFile { born: first_pos, ..self.saved.clone() })
+        }
     }
 
     /// Nothing more is written to the active segment, as it is full, or has failed.
@@ -328,7 +335,9 @@ impl Writer {
     /// The point up to which the platform has everything, or a gap in its place: a cursor that has passed a loss waits until a
     /// gap has stated it.
     fn durable_cursor(&self) -> Mark {
-        if self.log.has_unstated() { self.saved.cursor.clone() } else { self.log.acknowledged() }
+        // In this order: a loss is known before anything beyond it is acknowledged.
+        let cursor = self.log.acknowledged();
+        if self.log.has_unstated() { self.saved.cursor.clone() } else { cursor }
     }
 
     /// Takes the slots off the list of which everything is below `free_below`. The newest stays: it tells how far numbering

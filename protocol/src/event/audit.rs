@@ -25,7 +25,7 @@ pub struct AuditEntry {
 
 /// What an audit entry records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum Recorded {
     /// A window's release.

@@ -62,7 +62,7 @@ pub struct DeviceBack {
 
 /// A kind of device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum DeviceKind {
     /// A beacon.
@@ -113,7 +113,7 @@ pub struct Radio {
 
 /// The state of a radio.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum RadioState {
     /// It hears.
@@ -143,7 +143,7 @@ pub struct ShelfFault {
 
 /// What a shelf controller reports of itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum ControllerFault {
     /// Its supply is low.

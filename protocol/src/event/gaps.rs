@@ -42,7 +42,7 @@ pub struct CaptureGap {
 
 /// A kind of capture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum Capture {
     /// All of it: the agent was down.
@@ -62,7 +62,7 @@ pub enum Capture {
 
 /// Why something was lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum GapReason {
     /// The spool was full, and these were the first to go.

@@ -20,7 +20,7 @@ pub struct Interaction {
 
 /// What was done at a kiosk; `kind` on the wire.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Action {
     /// A product's page was opened.

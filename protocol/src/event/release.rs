@@ -86,7 +86,7 @@ pub struct Trace {
 
 /// A level of generalisation of traces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum Rung {
     /// The ordered zones of a visit; window of 4 h (or as configured).

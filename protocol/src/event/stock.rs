@@ -79,7 +79,7 @@ pub struct Fault {
 
 /// What is wrong with a facing's sensor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
 #[serde(rename_all = "snake_case")]
 pub enum SensorFault {
     /// The sensor does not answer.

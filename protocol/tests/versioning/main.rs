@@ -5,3 +5,4 @@
 mod envelope_v1;
 #[cfg(feature = "alloc")]
 mod event_v0;
+mod shelf_v1;

@@ -16,6 +16,7 @@ use vitrine_agent::{
         ble::{self, Adapter},
     },
     clock::Clock,
+    plan::Layouts,
 };
 
 #[tokio::main]
@@ -33,7 +34,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
         stop.send(()).ok();
     });
     let shutdown = async { stopped.await.unwrap_or_default() };
-    let capture = tokio::spawn(async move { ble::run(&adapters, radio, Clock::system(), shutdown).await });
+    let capture = tokio::spawn(async move {
+        ble::run(&adapters, &Layouts::default(), radio, Clock::system(), shutdown).await
+    });
 
     // The channel ends with the capture.
     while let Some(heard) = heard.recv().await {

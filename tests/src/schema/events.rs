@@ -1,10 +1,10 @@
 //! A schema for each type of event, out of the one of all events.
 
 use serde_json::{Map, Value, json};
-use vitrine_protocol::{event::Body, topic::Stream};
+use vitrine_protocol::{event::Body, schema::LATER, topic::Stream};
 
 /// The schema's name for events of an unknown type.
-const LATER: &str = "LaterEvent";
+const LATER_EVENT: &str = "LaterEvent";
 
 /// The schema's name for events of a type: `pick_up` is `PickUpEvent`.
 pub(super) fn component(name: &str) -> String {
@@ -45,10 +45,10 @@ pub(super) fn take_apart(schemas: &mut Map<String, Value>, refs: &str) {
     }
     let names: Vec<_> = Body::TYPES.iter().map(|known| known.name).collect();
     let mut later = head;
-    later["description"] = json!("An event of a type of a later version: pass over it.");
+    later["description"] = json!(LATER);
     later["properties"]["type"] = json!({ "type": "string", "not": { "enum": names } });
     require(&mut later, "type");
-    schemas.insert(LATER.into(), later);
+    schemas.insert(LATER_EVENT.into(), later);
 
     let all: Vec<_> = Body::TYPES.iter().map(|known| component(known.name)).collect();
     schemas["Envelope"]["properties"]["events"]["items"] = any_of(&all, refs);
@@ -65,7 +65,7 @@ pub(super) fn take_apart(schemas: &mut Map<String, Value>, refs: &str) {
 }
 
 fn any_of(components: &[String], refs: &str) -> Value {
-    let names = components.iter().map(String::as_str).chain([LATER]);
+    let names = components.iter().map(String::as_str).chain([LATER_EVENT]);
     json!({ "oneOf": names.map(|name| json!({ "$ref": format!("{refs}{name}") })).collect::<Vec<_>>() })
 }
 

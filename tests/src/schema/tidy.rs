@@ -1,6 +1,7 @@
 //! From what is derived of a type to what a reader is told.
 
 use serde_json::{Map, Value, json};
+use vitrine_protocol::schema::LATER;
 
 /// What the reader of a text has to do with what it does not know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +19,10 @@ pub(super) fn tidy(schema: &mut Value, reader: Reader) {
             fields.values_mut().for_each(|inner| tidy(inner, reader));
             bound_integers(fields);
             absent_is_not_null(fields);
-            open_values(fields, reader);
-            open_kinds(fields, reader);
+            if reader == Reader::Refuses {
+                refuse_later_forms(fields);
+            }
+            unbreak(fields);
             refer_alone(fields);
         }
         Value::Array(items) => items.iter_mut().for_each(|inner| tidy(inner, reader)),
@@ -66,33 +69,18 @@ fn absent_is_not_null(fields: &mut Map<String, Value>) {
     }
 }
 
-/// Where a type has a variant for what it does not know, the derive leaves an empty `enum`.
-fn open_values(fields: &mut Map<String, Value>, reader: Reader) {
-    let nothing = json!({ "type": "string", "enum": [] });
-    let Some(Value::Array(values)) = fields.get_mut("oneOf") else { return };
-    let Some(place) = values.iter().position(|value| *value == nothing) else { return };
-    values.remove(place);
-    if reader == Reader::BearsMore {
-        let known: Vec<Value> = values.iter().map(|value| value["const"].clone()).collect();
-        values.push(json!({
-            "description": "A value of a later version.",
-            "type": "string",
-            "not": { "enum": known },
-        }));
+/// Of the forms that a later version may add, the agent takes none.
+fn refuse_later_forms(fields: &mut Map<String, Value>) {
+    if let Some(Value::Array(forms)) = fields.get_mut("oneOf") {
+        forms.retain(|form| form["description"] != LATER);
     }
 }
 
-/// An object whose form depends on its `kind` may have one that a later version adds.
-fn open_kinds(fields: &mut Map<String, Value>, reader: Reader) {
-    let Some(Value::Array(kinds)) = fields.get_mut("oneOf") else { return };
-    let known: Vec<Value> = kinds.iter().map(|kind| kind["properties"]["kind"]["const"].clone()).collect();
-    if reader == Reader::BearsMore && known.iter().all(Value::is_string) {
-        kinds.push(json!({
-            "description": "A kind of a later version.",
-            "type": "object",
-            "properties": { "kind": { "type": "string", "not": { "enum": known } } },
-            "required": ["kind"],
-        }));
+/// The lines of a comment are broken for an editor; paragraphs stay.
+fn unbreak(fields: &mut Map<String, Value>) {
+    if let Some(Value::String(text)) = fields.get_mut("description") {
+        let paragraphs: Vec<_> = text.split("\n\n").map(|paragraph| paragraph.replace('\n', " ")).collect();
+        *text = paragraphs.join("\n\n");
     }
 }
 

@@ -8,10 +8,15 @@
 //! An advertisement with neither manufacturer nor service data is not heard: BlueZ tells of it by RSSI alone, as it
 //! does of every other.
 
-use crate::{capture::Heard, clock::Now, private::Address};
+use crate::{
+    capture::{Heard, Told},
+    clock::Now,
+    plan::Layouts,
+    private::Address,
+};
 use btleplug::api::{PeripheralProperties, bleuuid::BleUuid};
 use std::collections::HashMap;
-use vitrine_protocol::{Id, advertisement::Malformed, frame::Frame};
+use vitrine_protocol::{Id, advertisement::Malformed, frame::Frame, layout::Payload};
 
 /// Most devices remembered. A busy store has some hundreds in the air at once and sees 100 000 random addresses
 /// a day; a forgotten device costs one question to BlueZ.
@@ -23,11 +28,11 @@ pub(super) struct Report {
     pub(super) address: Address,
     /// In dBm; `None` where it has not changed, or is not available.
     rssi_dbm: Option<i8>,
-    payloads: Vec<Payload>,
+    payloads: Vec<Read>,
 }
 
-/// `None` where the format is not known.
-type Payload = Result<Option<Frame>, Malformed>;
+/// What a payload told.
+type Read = Result<Told, Malformed>;
 
 impl Report {
     /// A new RSSI. `None` where `id` does not hold an address; so for the others.
@@ -36,19 +41,28 @@ impl Report {
     }
 
     /// Manufacturer data by company.
-    pub(super) fn of_manufacturer_data(id: &str, data: &HashMap<u16, Vec<u8>>) -> Option<Self> {
-        Some(Self { address: address(id)?, rssi_dbm: None, payloads: manufacturer(data).collect() })
+    pub(super) fn of_manufacturer_data(
+        id: &str,
+        data: &HashMap<u16, Vec<u8>>,
+        layouts: &Layouts,
+    ) -> Option<Self> {
+        Some(Self { address: address(id)?, rssi_dbm: None, payloads: manufacturer(data, layouts).collect() })
     }
 
     /// Service data by UUID.
-    pub(super) fn of_service_data(id: &str, data: &HashMap<impl BleUuid, Vec<u8>>) -> Option<Self> {
-        Some(Self { address: address(id)?, rssi_dbm: None, payloads: service(data).collect() })
+    pub(super) fn of_service_data(
+        id: &str,
+        data: &HashMap<impl BleUuid + AsRef<[u8]>, Vec<u8>>,
+        layouts: &Layouts,
+    ) -> Option<Self> {
+        Some(Self { address: address(id)?, rssi_dbm: None, payloads: service(data, layouts).collect() })
     }
 
     /// All that BlueZ holds of a device. `None` where that is its memory of an earlier scan: an RSSI is there only
     /// while the device is heard.
-    pub(super) fn of_properties(properties: PeripheralProperties) -> Option<Self> {
-        let payloads = manufacturer(&properties.manufacturer_data).chain(service(&properties.service_data));
+    pub(super) fn of_properties(properties: PeripheralProperties, layouts: &Layouts) -> Option<Self> {
+        let manufacturer = manufacturer(&properties.manufacturer_data, layouts);
+        let payloads = manufacturer.chain(service(&properties.service_data, layouts));
         let address = Address::new(properties.address.into_inner());
         let report = Self { address, rssi_dbm: None, payloads: payloads.collect() };
         Some(report.with_rssi(Some(properties.rssi?)))
@@ -68,14 +82,27 @@ fn address(id: &str) -> Option<Address> {
     Address::parse(&address.replace('_', ":"))
 }
 
-fn manufacturer(data: &HashMap<u16, Vec<u8>>) -> impl Iterator<Item = Payload> {
-    data.iter().map(|(&company, data)| Frame::from_manufacturer_data(company, data))
+fn manufacturer(data: &HashMap<u16, Vec<u8>>, layouts: &Layouts) -> impl Iterator<Item = Read> {
+    data.iter().map(|(&company, data)| {
+        let payload = Payload::Manufacturer { company, data };
+        Told::new(Frame::from_manufacturer_data(company, data), Some(payload), layouts)
+    })
 }
 
-fn service(data: &HashMap<impl BleUuid, Vec<u8>>) -> impl Iterator<Item = Payload> {
+fn service(
+    data: &HashMap<impl BleUuid + AsRef<[u8]>, Vec<u8>>,
+    layouts: &Layouts,
+) -> impl Iterator<Item = Read> {
     data.iter().map(|(uuid, data)| match uuid.to_ble_u16() {
-        Some(uuid) => Frame::from_service_data(uuid, data),
-        None => Ok(None),
+        Some(uuid) => {
+            let payload = Payload::Service16 { uuid, data };
+            Told::new(Frame::from_service_data(uuid, data), Some(payload), layouts)
+        }
+        None => {
+            let uuid = uuid.as_ref().try_into().ok();
+            let payload = uuid.map(|uuid| Payload::Service128 { uuid, data });
+            Told::new(Ok(None), payload, layouts)
+        }
     })
 }
 
@@ -122,13 +149,13 @@ impl Translator {
         let Some(rssi_dbm) = rssi_dbm else {
             return Some(Advertisement { heard: Vec::new(), malformed, no_rssi: true });
         };
-        let mut frames: Vec<_> = payloads.iter().flatten().copied().filter(Option::is_some).collect();
-        if frames.is_empty() && !malformed {
-            frames.push(None);
+        let mut told: Vec<_> = payloads.into_iter().flatten().filter(Told::is_something).collect();
+        if told.is_empty() && !malformed {
+            told.push(Told::default());
         }
         let receiver = self.receiver;
-        let heard = |frame| Heard { at: now, receiver, address, rssi_dbm, frame };
-        Some(Advertisement { heard: frames.into_iter().map(heard).collect(), malformed, no_rssi: false })
+        let heard = |Told { frame, beacon }| Heard { at: now, receiver, address, rssi_dbm, frame, beacon };
+        Some(Advertisement { heard: told.into_iter().map(heard).collect(), malformed, no_rssi: false })
     }
 
     /// The device's RSSI: the one given, or else the last one.
@@ -174,7 +201,7 @@ mod tests {
     }
 
     fn manufacturer_data(id: &str, company: u16, data: &[u8]) -> Report {
-        Report::of_manufacturer_data(id, &[(company, data.to_vec())].into()).unwrap()
+        Report::of_manufacturer_data(id, &[(company, data.to_vec())].into(), &Layouts::default()).unwrap()
     }
 
     fn ibeacon() -> (IBeacon, Vec<u8>) {
@@ -225,7 +252,8 @@ mod tests {
         let (mut translator, (frame, data)) = (translator(), uid());
         translator.handle(rssi(DEVICE, -70), at(0));
         let mut frame_of = |uuid| {
-            let report = Report::of_service_data(DEVICE, &[(uuid, data.clone())].into()).unwrap();
+            let report =
+                Report::of_service_data(DEVICE, &[(uuid, data.clone())].into(), &Layouts::default()).unwrap();
             heard(translator.handle(report, at(1)))
         };
         assert_eq!(frame_of(uuid_from_u16(EDDYSTONE_UUID16)), [(-70, Some(Frame::EddystoneUid(frame)))]);
@@ -244,9 +272,10 @@ mod tests {
             ..PeripheralProperties::default()
         };
         let stale = PeripheralProperties { rssi: None, ..properties.clone() };
-        assert!(Report::of_properties(stale).is_none());
+        assert!(Report::of_properties(stale, &Layouts::default()).is_none());
         let mut translator = translator();
-        let advertisement = translator.handle(Report::of_properties(properties).unwrap(), at(0));
+        let advertisement =
+            translator.handle(Report::of_properties(properties, &Layouts::default()).unwrap(), at(0));
         let frames = [Frame::IBeacon(ibeacon.0), Frame::EddystoneUid(uid.0)];
         assert_eq!(heard(advertisement), frames.map(|frame| (-44, Some(frame))));
         assert!(translator.knows_rssi(Address::parse("c0b1e1ab0001").unwrap()));
@@ -260,8 +289,9 @@ mod tests {
         let advertisement = translator.handle(manufacturer_data(DEVICE, APPLE_COMPANY, cut), at(1)).unwrap();
         assert!(advertisement.malformed && advertisement.heard.is_empty());
 
-        let payloads =
-            vec![Frame::from_manufacturer_data(APPLE_COMPANY, cut), Ok(Some(Frame::EddystoneUid(uid().0)))];
+        let told = |frame| Told::new(frame, None, &Layouts::default());
+        let malformed = Frame::from_manufacturer_data(APPLE_COMPANY, cut);
+        let payloads = vec![told(malformed), told(Ok(Some(Frame::EddystoneUid(uid().0))))];
         let report = Report { payloads, ..rssi(DEVICE, -71) };
         let advertisement = translator.handle(report, at(2)).unwrap();
         assert!(advertisement.malformed);
@@ -272,11 +302,36 @@ mod tests {
     fn an_unknown_payload_is_heard_once_without_a_frame() {
         let mut translator = translator();
         translator.handle(rssi(DEVICE, -70), at(0));
-        let data = [(0xffff, vec![1]), (APPLE_COMPANY, vec![0x10, 0x05])].into();
-        let advertisement =
-            translator.handle(Report::of_manufacturer_data(DEVICE, &data).unwrap(), at(1)).unwrap();
+        let data = [(0xfffe, vec![1]), (APPLE_COMPANY, vec![0x10, 0x05])].into();
+        let advertisement = translator
+            .handle(Report::of_manufacturer_data(DEVICE, &data, &Layouts::default()).unwrap(), at(1))
+            .unwrap();
         assert!(!advertisement.malformed);
         assert_eq!(heard(Some(advertisement)), [(-70, None)]);
+    }
+
+    #[test]
+    fn what_a_layout_of_the_plan_reads_is_heard_with_its_beacon() {
+        let plan = "version = 1\nplan = '1'\n
+            [[layouts]]\nid = 'short'\nlayout = 's:0-1=feaa,m:2-2=10,i:3-3'\n
+            [[layouts]]\nid = 'long'\nlayout = 's:0-15=12345678-9abc-def0-1234-56789abcdef0,i:16-17'\n
+            [[beacons]]\nid = 'a'\ncarrier = 'cart'\nlayout = { id = 'short', identifiers = [1] }\n
+            [[beacons]]\nid = 'b'\ncarrier = 'cart'\nlayout = { id = 'long', identifiers = [2] }\n";
+        let plan = crate::plan::parse(plan).unwrap();
+        let hear = |uuid, data: &[u8]| {
+            let mut translator = translator();
+            translator.handle(rssi(DEVICE, -70), at(0));
+            let report = Report::of_service_data(DEVICE, &[(uuid, data.to_vec())].into(), &plan.layouts);
+            let advertisement = translator.handle(report.unwrap(), at(1)).unwrap();
+            let heard = advertisement.heard.first().map(|heard| (heard.frame, heard.beacon.is_some()));
+            (advertisement.malformed, heard)
+        };
+        let long = "12345678-9abc-def0-1234-56789abcdef0".parse().unwrap();
+        assert_eq!(hear(long, &[0, 2]), (false, Some((None, true))));
+        assert_eq!(hear(long, &[0, 3]), (false, Some((None, false))));
+        let cut_short = [0x10, 1];
+        assert_eq!(hear(uuid_from_u16(EDDYSTONE_UUID16), &cut_short), (false, Some((None, true))));
+        assert_eq!(hear(uuid_from_u16(EDDYSTONE_UUID16), &[0x10, 9]), (true, None));
     }
 
     #[test]
@@ -286,7 +341,7 @@ mod tests {
             translator.handle(rssi(&device(index), -70), at(index as u64));
         }
         // A payload is a sign of life too.
-        translator.handle(manufacturer_data(&device(0), 0xffff, &[1]), at(5000));
+        translator.handle(manufacturer_data(&device(0), 0xfffe, &[1]), at(5000));
         for index in MAX_DEVICES..MAX_DEVICES + 2 {
             translator.handle(rssi(&device(index), -70), at(5001));
         }

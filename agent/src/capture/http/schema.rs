@@ -1,4 +1,4 @@
-//! What devices post, as it is documented (feature `schema`): the forms that [`super::parse`] takes, each with the
+//! What devices post, as it is documented (feature `schema`): the forms that `parse.rs` takes, each with the
 //! fields that belong to it. Nothing here is run; an end-to-end test compares these forms with the agent's answers.
 
 #![allow(dead_code, reason = "the fields are read by the derive alone")]

@@ -1,0 +1,2 @@
+#![no_main]
+vitrine_fuzz::libfuzzer!();

@@ -1,0 +1,5 @@
+//! What every program takes.
+#![no_std]
+#![no_main]
+
+vitrine_size::measure!(());
