@@ -125,11 +125,7 @@ impl Ledger {
         self.received_serial(stream, seq, serial)
     }
 
-    /// [`Ledger::received`] for an event whose content has been looked at.
-    ///
-    /// # Errors
-    /// Where its number was another event's.
-    pub fn received_serial(&mut self, stream: Stream, seq: u64, serial: u64) -> Result<(), String> {
+    fn received_serial(&mut self, stream: Stream, seq: u64, serial: u64) -> Result<(), String> {
         self.now += 1;
         let came = Came { serial, at: self.now };
         let other = self.accounts.entry(stream).or_default().received.entry(seq).or_insert(came).serial;
