@@ -13,9 +13,12 @@ use crate::{
     plan::Layouts,
     private::{Address, LayoutBeacon},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 use tokio::sync::{mpsc, oneshot};
 use vitrine_protocol::{
@@ -147,6 +150,9 @@ pub struct Ingest {
 
 /// Answers a producer when all is durable. Dropped unanswered, the producer is told to come again.
 pub type Reply = oneshot::Sender<()>;
+
+/// Asked before an input is taken on: when to come again, where there is no room for it now.
+pub type Admission = Arc<dyn Fn() -> Result<(), Duration> + Send + Sync>;
 
 /// The sending end of the radio channel: never blocks, drops and counts when the channel is full.
 #[derive(Clone, Debug)]

@@ -2,7 +2,12 @@
 //!
 //! Credentials are named by path, never written into the file.
 
-use crate::document::{self, Problems, Report, Table};
+mod spool;
+
+use crate::{
+    document::{self, Problems, Report, Table},
+    spool as storage,
+};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -16,8 +21,10 @@ pub struct Config {
     pub gateway: Gateway,
     /// Where the broker is.
     pub uplink: Uplink,
-    /// Where the spool and the agent's state are kept.
+    /// Where the agent's state is kept.
     pub state_dir: PathBuf,
+    /// Where unsent events are kept, and how many.
+    pub spool: storage::Config,
     /// Where shelves, kiosks and counters post to.
     pub listen: SocketAddr,
     /// BLE adapters and the receivers that they are in the plan.
@@ -80,6 +87,8 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
         }
     };
     let listen = table.table("http", report).map_or(Some(DEFAULT_LISTEN), |http| read_http(http, report));
+    let state_dir = dir.join(state_dir);
+    let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
     let radios = table.tables("radios", report).into_iter();
     let radios = radios.filter_map(|radio| read_radio(radio, report)).collect();
     table.finish(report);
@@ -90,7 +99,8 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
             gateway: gateway?.into_inner(),
         },
         uplink: uplink?,
-        state_dir: dir.join(state_dir),
+        state_dir,
+        spool,
         listen: listen?,
         radios,
         plan: dir.join(plan),

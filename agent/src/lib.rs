@@ -12,6 +12,7 @@ pub mod ids;
 pub mod line;
 pub mod lines;
 pub mod local;
+pub mod memory;
 pub mod pipeline;
 pub mod plan;
 pub mod privacy;

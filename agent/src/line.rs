@@ -10,7 +10,7 @@ use crate::{
     pipeline::{self, Counters, Note},
     plan::Plan,
     privacy::{Kept, Release, WindowNote},
-    spool::{Commit, Context, Draft, Recovery, Spool, SpoolError},
+    spool::{self, Commit, Context, Draft, Recovery, Spool, SpoolError},
     state::{StateDir, StateError},
 };
 use serde::{Deserialize, Serialize};
@@ -79,11 +79,16 @@ enum Remembered {
 }
 
 impl Line {
-    /// Opens what is kept in `state_dir` and takes up where the agent stopped.
+    /// Opens what is kept in `state_dir` and in the spool, and takes up where the agent stopped.
     ///
     /// # Errors
     /// [`LineError`]
-    pub fn open(plan: Arc<Plan>, state_dir: &Path, clock: Clock) -> Result<Self, LineError> {
+    pub fn open(
+        plan: Arc<Plan>,
+        state_dir: &Path,
+        spool: &spool::Config,
+        clock: Clock,
+    ) -> Result<Self, LineError> {
         // Asked for once, so that a later draw cannot fail.
         getrandom::fill(&mut [0; 16])?;
         let random = || {
@@ -94,7 +99,7 @@ impl Line {
         let now = clock.now();
         let state = StateDir::open(state_dir.join("state"))?;
         let context = context(&plan, now);
-        let (spool, recovery) = Spool::open(&state_dir.join("spool"), context, clock.clone())?;
+        let (spool, recovery) = Spool::open(spool, context, clock.clone())?;
         let mut heart = Heart::new(plan.clone(), spool.ids(), Box::new(random), now);
         match state.read::<Kept>(TALLIES) {
             Ok(kept) => kept.into_iter().for_each(|kept| heart.restore_window(kept)),

@@ -1,7 +1,7 @@
 //! The local HTTP listener: what devices post to, and `/healthz`.
 
 use crate::{
-    capture::{Ingest, http},
+    capture::{Admission, Ingest, http},
     clock::Clock,
     plan::Plan,
 };
@@ -16,11 +16,12 @@ use tokio::{net::TcpListener, sync::mpsc};
 pub async fn run(
     listener: TcpListener,
     plan: Arc<Plan>,
+    admission: Admission,
     ingest: mpsc::Sender<Ingest>,
     clock: Clock,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
     let router = Router::new().route("/healthz", get(|| async { "ok\n" }));
-    let router = router.merge(http::router(plan, ingest, clock));
+    let router = router.merge(http::router(plan, admission, ingest, clock));
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
 }

@@ -2,8 +2,9 @@
 
 use clap::Parser;
 use std::process::ExitCode;
-use vitrine_agent::cli::Cli;
+use vitrine_agent::{cli::Cli, memory};
 
 fn main() -> ExitCode {
+    memory::keep_small();
     vitrine_agent::cli::run(Cli::parse())
 }

@@ -6,265 +6,148 @@
 //!
 //! # Constraints
 //! - Nothing that was answered is lost by a crash or a power cut at any instant.
-//! - A sequence number is never given to two events, whatever is lost. Numbers that will not come are stated as a gap.
-//! - A damaged segment costs its own unread rest, never the agent.
-//! - Disk space is given back: a drained segment is removed as a whole, no single record is ever deleted.
+//! - A sequence number is never given to two events, whatever is lost. Numbers that will not come are stated in a gap, once.
+//! - Damage costs the blocks that are damaged, never the agent.
+//! - Disk space is bounded, and given back: a segment is removed as a whole, no single record is ever deleted.
+//! - Memory does not depend on what waits: open are the segments being written, one a lane, and one ahead.
 //!
 //! # Layout
 //! ```text
-//! <spool>/spool                          state file: {"v":1,"id":"<32 hex digits>","secret":"<32>"}: the birth id, and
-//!                                        the secret of event ids
+//! <spool>/spool, spool-copy              state file: {"v":2,"id":"<32 hex digits>","secret":"<32>"}: the format, the birth
+//!                                        id, and the secret of event ids; written once
 //! <spool>/lock                           locked by the process that has the spool
 //! <spool>/checkpoint                     state file: {"lanes":{"<lane>":pos},"state":...}
-//! <spool>/<lane>/lane                    state file: {"cursor","oldest","head","reserved","born"}
-//! <spool>/<lane>/seg-<20 digits>/        a segment: a sled 0.34 database; the digits are its first position
-//! <spool>/<lane>/dead-*, copy-*          a segment that is being removed, or rewritten after a write error
+//! <spool>/ballast                        room that is given up when the disk is full
+//! <spool>/spare/                         an empty segment, opened ahead
+//! <spool>/<lane>/lane                    twin file: {"cursor","oldest","head","reserved","stated","evicted"}
+//! <spool>/<lane>/seg-<20 digits>[-dense]/  a segment: a sled 0.34 database, with everything in its file `db`; the digits are its
+//!                                        first position
+//! <spool>/<lane>/dead-*, new-*           a segment that is being removed, or written
 //! <spool>/quarantine/<lane>-seg-*/       segments of which some part could not be read
 //! ```
-//! State files have the form that [`crate::state`] describes. There are three lanes, [`Lane`]; a stream belongs to one.
+//! State files have the form that [`crate::state`] describes, twin files that of the module `twin`. There are three lanes,
+//! [`Lane`]; a stream belongs to one.
 //!
 //! A *position* numbers the records of a lane from 1, a *sequence number* the events of a stream from 1. A *mark*
-//! `{"pos","seqs":{"<stream>":seq},"exact"}` names the next of each. Every segment holds the mark that it starts
-//! at, as JSON under the key 0 (keys are 8 octets, big endian). The other keys are positions; the value at a
-//! position is a block of the records from that position on:
+//! `{"pos","seqs":{"<stream>":seq},"exact"}` names the next of each; a stream that is not in it is at 1.
+//!
+//! # Blocks
+//! The database holds *runs*: trees named by the position that they start at (8 octets, big endian). In a tree, key 0 (8
+//! octets as well) holds the block of the run's mark, and the other keys, positions, the blocks of records from that position on.
+//! A reader without sled finds the same blocks in the file, as sled keeps a value in one piece: at any offset, several times
+//! perhaps, in no order. What a position holds is the same in all its copies.
 //!
 //! | octets | |
 //! |---|---|
-//! | 1 | format version, 1 |
+//! | 4 | `VSB2`; the digit is the format |
 //! | 4 | CRC-32C of everything after it (numbers are little endian) |
-//! | 1 | flags; bit 0: the block ends a commit |
-//! | 2 | number of records |
+//! | 4 | octets of the whole block, at most [`MAX_BLOCK`] |
+//! | 1 | flags; bit 0: the block ends a commit; bit 1: it is a mark |
+//! | 2 | number of records; 0 in a mark |
+//! | 8 | position of the first record; of a mark, its own |
+//! | 4 | how many positions before that its commit began |
 //! | 8 | time until which the records are held, in ms since the epoch, or 0 |
-//! | rest | a zstd frame |
+//! | 8 | time when it was written, likewise |
+//! | rest | of a mark: JSON; otherwise a zstd frame |
 //!
 //! Decompressed (64 KiB at most): length and text of the plan's version; year (2), month, day of the store-day; then
 //! each record: stream code (1; 0 for a note), sequence number (8), length (4), and so many octets: an event's
-//! JSON, or a note. An encoded block has at most [`MAX_BLOCK`] octets.
+//! JSON, or a note.
 //!
 //! A *note* is a record that is never published: what the agent has to remember together with an event, such as
 //! a shelf's level or the id of an input. A commit is the blocks up to one with the end flag: all of it, or
 //! nothing, is there after a crash. So the agent's memory agrees with what it has said.
 //!
 //! # Writing
-//! A segment is written by one process, in order, and closed at 8 MiB of blocks. A commit is written block by
-//! block; then `flush()` and `fdatasync`; then the answer. A new segment's directory and its parent are synced
-//! before anything in it is answered. `reserved` in the lane's file is kept ahead of writing, so that numbering
-//! can go on above it when the newest segment is lost; `born` is the newest segment that was completely created.
+//! A segment is written by one process, in order, and closed at 4 MiB of blocks, or 8 MiB of file. A commit is written block by
+//! block; then `flush()` and `fdatasync`; then the answer; then the next commit. A new segment gets its name, and its parent is
+//! synced, when its mark is durable. In the lane's file, `reserved` is kept ahead of writing, so that numbering
+//! can go on above it when the newest segment is lost. A process
+//! starts with a new segment; the newest one stays, even if all of it is acknowledged, to tell the numbering.
+//!
+//! A closed segment that sled has made large, because its commits were small, and that will not be sent soon, is written anew in
+//! full blocks, to `new-*`, which is then renamed `*-dense` and counts instead.
+//!
+//! # Bounds
+//! A lane that has its bound, less two segments, gives up its oldest segment, or pushes back ([`Spool::admit`]), as configured. On a full
+//! disk the ballast goes first, then the oldest segments of facts, slots and critical, in that order. Below the free-space floor the
+//! spool does not grow: for a new segment an old one goes. What of an evicted segment is not acknowledged is remembered in the
+//! lane's file as `evicted`: `{"from":mark,"reason"}` means everything from there to the first segment, until the reader
+//! comes there, and one gap a stream says so. Gaps themselves are appended again before their segment goes.
 //!
 //! # Recovery
-//! A segment that starts after `born` was being created when the agent was killed; it is removed. The lane ends after the last complete commit of its newest segment. If that segment cannot be read, or ends
-//! before `head`, the next segment starts at `reserved`, with a mark that is not `exact`. State is the
-//! checkpoint's, with the notes after its positions applied in order; a segment is freed only when both the
-//! cursor and a checkpoint have passed it.
+//! Segments before `oldest` were being removed when the agent was killed; they go. In the newest, everything before
+//! its last commit was answered, since one is only written when the one before is durable; the lane ends after the last
+//! commit if all of it is there, otherwise before. If that is before `head`, or nothing can be read, the next segment starts at `reserved`,
+//! with a mark that is not `exact`. State is the checkpoint's, with the notes after its positions applied in order; a segment is
+//! freed only when both the cursor and a checkpoint have passed it.
 //!
-//! A reader that enters a segment compares its mark with what it has read: numbers in between are lost, and the
-//! spool appends a gap. What was damaged is moved to `quarantine/` once the rest of it is drained. Trouble that may pass
-//! (a full disk, too many open files) is no damage: the same is tried again.
+//! A reader carries the number that each stream should have next. A mark or an event that is ahead of it tells of numbers that are
+//! lost, and the spool appends a gap; `stated` in the lane's file, and the gaps in the newest segment of the critical lane,
+//! keep it from saying so again. A segment with damage goes to `quarantine/` once the rest of it is drained. Trouble that may pass
+//! (too many open files) is no damage: the same is tried again.
 //!
-//! One thing is not detected: `head` is written up to 200 ms after a commit, and sled takes damage at the end of its
-//! file for the file's end; so where a crash and damage to the last commits come together, these are lost without a
-//! gap, and their numbers are given anew.
+//! One thing is not detected: where a crash and damage to the last commit come together, within the 200 ms until `head` is
+//! written, that commit is taken for one that was not completed; its events are lost without a gap, and their numbers given anew.
 //!
-//! # Left out, so far
-//! Bounds on disk space, eviction, and tools that look at a spool.
+//! # Left out
+//! Reading spools of format 1, which no released version has written.
 
+mod acknowledged;
 mod block;
+mod bounds;
 mod committer;
+mod config;
+mod dense;
+mod dirs;
+mod error;
 mod files;
 mod log;
 mod mark;
+mod offline;
+mod pack;
+mod reader;
+mod record;
+mod recover;
+mod room;
+mod scan;
 mod segment;
+mod spare;
+mod stats;
+mod twin;
 mod writer;
 
-use crate::{
-    clock::Clock,
-    ids::Ids,
-    state::{StateDir, StateError},
-};
+pub use block::BlockError;
+pub use config::{Bound, Config, WhenFull};
+pub use error::{Full, SpoolError};
+pub use mark::Mark;
+pub use offline::{FileState, Offline, OfflineLane, SegmentFiles};
+pub use record::{Chunk, Commit, Context, Draft, Lane, Record, Recovery};
+pub use scan::{Found, Scan};
+pub use stats::{LaneStats, Stats};
+
+use crate::{clock::Clock, ids::Ids, state::StateDir};
 use committer::{Command, Committer};
 use files::{Birth, Checkpoint};
 use log::Log;
-use mark::{Loss, Mark, RecordBody};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
-    io,
-    path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use vitrine_protocol::{Id, event::EventId, time::Timestamp, topic::Stream};
-use writer::Writer;
+use vitrine_protocol::{event::EventId, time::Timestamp};
+use writer::Surroundings;
 
 /// The most octets of an encoded block: sled keeps larger values in files that our sync would miss.
-pub const MAX_BLOCK: usize = 6 * 1024;
+pub const MAX_BLOCK: usize = 14 * 1024;
 /// The most octets of an event or a note.
 pub const MAX_RECORD: usize = 4 * 1024;
 /// Commits that wait for the committer.
 const QUEUE: usize = 256;
-
-/// A lane: streams of one priority class, in one order of positions.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Lane {
-    /// carriers flows traces coverage queues visits identified audit gaps: sent at once, before all others.
-    Critical,
-    /// stock devices: facts about things, sent at once.
-    Facts,
-    /// shelf kiosk door till: readable up to the last closed slot.
-    Slots,
-}
-
-impl Lane {
-    /// All lanes, the most urgent first.
-    pub const ALL: [Self; 3] = [Self::Critical, Self::Facts, Self::Slots];
-
-    /// The lane of a stream.
-    pub const fn of(stream: Stream) -> Self {
-        match stream {
-            Stream::Carriers
-            | Stream::Flows
-            | Stream::Traces
-            | Stream::Coverage
-            | Stream::Queues
-            | Stream::Visits
-            | Stream::Identified
-            | Stream::Audit
-            | Stream::Gaps => Self::Critical,
-            Stream::Stock | Stream::Devices => Self::Facts,
-            Stream::Shelf | Stream::Kiosk | Stream::Door | Stream::Till => Self::Slots,
-        }
-    }
-
-    /// The lane's directory.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Critical => "critical",
-            Self::Facts => "facts",
-            Self::Slots => "slots",
-        }
-    }
-}
-
-/// What an envelope says of all its events: batches are cut where it changes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Context {
-    /// The plan's version.
-    pub plan: Id,
-    /// The store-day.
-    pub business_date: jiff::civil::Date,
-}
-
-/// Something to be made durable.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Draft {
-    /// An event for the platform.
-    Event {
-        /// Its stream.
-        stream: Stream,
-        /// When it may be sent; `None` for at once.
-        hold_until: Option<Timestamp>,
-        /// The event as JSON, at most [`MAX_RECORD`] octets.
-        json: Box<str>,
-    },
-    /// A note of the agent to itself, given back by [`Spool::open`].
-    Note {
-        /// The lane of the events that it belongs to: both are durable together.
-        lane: Lane,
-        /// At most [`MAX_RECORD`] octets.
-        bytes: Box<[u8]>,
-    },
-}
-
-/// Drafts that become durable together, in each lane, and those who wait for it.
-#[derive(Debug)]
-pub struct Commit {
-    /// What the events' envelopes say.
-    pub context: Context,
-    /// The drafts, in order; none is fine: the reply then says that all before is durable.
-    pub drafts: Vec<Draft>,
-    /// Answered when all is durable.
-    pub reply: Option<oneshot::Sender<()>>,
-}
-
-/// A durable event, as the uplink reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Record {
-    /// Position in its lane, from 1.
-    pub pos: u64,
-    /// Its stream.
-    pub stream: Stream,
-    /// Its number in the stream, from 1.
-    pub seq: u64,
-    /// What its envelope says.
-    pub context: Context,
-    /// The event as JSON, byte for byte as it was appended.
-    pub json: Box<str>,
-}
-
-/// What [`Spool::read`] found.
-#[derive(Clone, Debug, Default)]
-pub struct Chunk {
-    /// Records by position; not every position has one (some hold notes).
-    pub records: Vec<Record>,
-    /// Where to read on: the position after the last one looked at.
-    pub next_pos: u64,
-    /// When to read on, if a record is held back, or cannot be read for now.
-    pub held_until: Option<Timestamp>,
-    /// Whether it is the latter.
-    pub is_obstructed: bool,
-}
-
-/// What [`Spool::open`] found from earlier.
-#[derive(Debug)]
-pub struct Recovery<S> {
-    /// The last checkpoint's state.
-    pub state: Option<S>,
-    /// The notes since, in order within a lane.
-    pub notes: Vec<Box<[u8]>>,
-}
-
-/// Why the spool could not be opened or written.
-#[derive(Debug, thiserror::Error)]
-pub enum SpoolError {
-    /// The file system refused.
-    #[error("{path}: {error}; is the directory there, writable by this user, and not full?")]
-    Io {
-        /// The file or directory.
-        path: PathBuf,
-        /// What it said.
-        error: io::Error,
-    },
-    /// Another process has the spool.
-    #[error("{0}: another vitrine uses this spool; stop it first, or configure another directory")]
-    Locked(PathBuf),
-    /// A state file could not be read or written.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// A lane's file and its newest segment are both lost: how far numbering went is not known.
-    #[error("{0}: it is not known any more how far this lane's numbering went")]
-    Unrecoverable(PathBuf),
-    /// A segment could not be written. The commit waits and is tried again.
-    #[error("lane {}: cannot write: {why}", lane.name())]
-    Write {
-        /// The lane.
-        lane: Lane,
-        /// What was said.
-        why: String,
-    },
-    /// The agent is going down.
-    #[error("the spool is closed")]
-    Closed,
-}
-
-impl SpoolError {
-    fn io(path: &Path, error: io::Error) -> Self {
-        Self::Io { path: path.to_owned(), error }
-    }
-}
 
 /// A handle on the spool; clones are the same spool.
 #[derive(Clone, Debug)]
@@ -278,10 +161,13 @@ pub struct Spool {
 struct Shared {
     id: EventId,
     ids: Ids,
+    config: Config,
     logs: [Arc<Log>; Lane::ALL.len()],
     acknowledged: Notify,
     changed: watch::Sender<u64>,
+    full: Mutex<Option<Full>>,
     counters: Counters,
+    written_bytes: Arc<AtomicU64>,
 }
 
 /// What the spool has done since it was opened.
@@ -289,10 +175,14 @@ struct Shared {
 pub struct Counters {
     /// Events made durable.
     pub events: AtomicU64,
+    /// Octets of their JSON.
+    pub payload_bytes: AtomicU64,
     /// Commits of the storage, each with one sync a lane.
     pub commits: AtomicU64,
     /// Events that are known to be lost; a gap was appended for each range.
-    pub lost: AtomicU64,
+    pub lost_events: AtomicU64,
+    /// Segments that were removed to make room.
+    pub evicted_segments: AtomicU64,
     /// Segments found to be damaged.
     pub damaged_segments: AtomicU64,
     /// The most events that waited for acknowledgement.
@@ -300,32 +190,33 @@ pub struct Counters {
 }
 
 impl Spool {
-    /// Opens the spool in `dir`, or creates it, and starts its committer, which dates gaps by `clock`. To be
-    /// called within a tokio runtime.
+    /// Opens the spool that `config` describes, or creates it, and starts its committer, which dates gaps by `clock`.
     ///
     /// # Errors
     /// Every [`SpoolError`] but `Unrecoverable`: such a spool is set aside as a whole, and a new one is begun.
     pub fn open<S: DeserializeOwned>(
-        dir: &Path,
+        config: &Config,
         context: Context,
         clock: Clock,
     ) -> Result<(Self, Recovery<S>), SpoolError> {
-        match Self::open_once(dir, context, clock.clone()) {
+        match Self::open_once(config, context, clock.clone()) {
             Err(e @ SpoolError::Unrecoverable(_)) => {
+                let dir = &config.dir;
                 let aside = dir.with_extension(format!("damaged-{}", clock.now().utc.as_ms()));
                 tracing::error!("{e}; the spool is set aside as {} and a new one is begun", aside.display());
                 std::fs::rename(dir, aside).map_err(|e| SpoolError::io(dir, e))?;
-                Self::open_once(dir, context, clock)
+                Self::open_once(config, context, clock)
             }
             opened => opened,
         }
     }
 
     fn open_once<S: DeserializeOwned>(
-        dir: &Path,
+        config: &Config,
         context: Context,
         clock: Clock,
     ) -> Result<(Self, Recovery<S>), SpoolError> {
+        let dir = &config.dir;
         let files = StateDir::open(dir)?;
         let lock = files::lock(dir)?;
         let Birth { id, secret, .. } = files::birth(&files)?;
@@ -333,26 +224,51 @@ impl Spool {
             Some(Checkpoint { lanes, state }) => (lanes, Some(state)),
             None => (BTreeMap::new(), None),
         };
-        let mut notes = Vec::new();
+        let written_bytes = Arc::new(AtomicU64::new(0));
+        let spare = spare::Spare::new(dir).map_err(|e| SpoolError::io(dir, e))?;
+        let mut found = recover::Found::default();
         let mut writers = Vec::new();
         for lane in Lane::ALL {
+            let at = Surroundings {
+                dir: StateDir::open(dir.join(lane.name()))?.path().to_owned(),
+                quarantine: dir.join("quarantine"),
+                quarantine_bytes_max: config.quarantine_bytes_max,
+                segment_bytes: config.segment_bytes,
+                spare: spare.clone(),
+                written_bytes: written_bytes.clone(),
+            };
             let upto = checkpoint.get(&lane).copied().unwrap_or(0);
-            writers.push(Writer::open(dir, lane, upto, |note| notes.push(note.into()))?);
+            writers.push(recover::open(at, lane, upto, &mut found)?);
         }
-        let Ok(writers) = <[Writer; Lane::ALL.len()]>::try_from(writers) else {
-            unreachable!("one per lane")
-        };
+        writers.iter_mut().for_each(|writer| writer.recover_stated(&found.stated));
+        let Ok(writers) = <[_; Lane::ALL.len()]>::try_from(writers) else { unreachable!("one per lane") };
         let shared = Arc::new(Shared {
             id,
             ids: Ids::new(secret.0),
+            config: config.clone(),
             logs: writers.each_ref().map(|writer| writer.log.clone()),
             acknowledged: Notify::new(),
             changed: watch::channel(0).0,
+            full: Mutex::default(),
             counters: Counters::default(),
+            written_bytes,
         });
         let (commands, queue) = mpsc::channel(QUEUE);
-        Committer { shared: shared.clone(), writers, files, checkpoint, context, clock, lock }.start(queue);
-        Ok((Self { commands, shared }, Recovery { state, notes }))
+        let committer = Committer {
+            shared: shared.clone(),
+            config: config.clone(),
+            writers,
+            files,
+            checkpoint,
+            context,
+            clock,
+            ballast: room::Ballast::new(dir),
+            spare,
+            is_below_floor: false,
+            lock,
+        };
+        committer.start(queue).map_err(|e| SpoolError::io(dir, e))?;
+        Ok((Self { commands, shared }, Recovery { state, notes: found.notes }))
     }
 
     /// The spool's birth id.
@@ -368,6 +284,20 @@ impl Spool {
     /// What the spool has done.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
+    }
+
+    /// Whether something new may be taken on. To be asked before an input changes anything: what is handed over as a commit is
+    /// written, however long that takes.
+    ///
+    /// # Errors
+    /// [`Full`], and when to come again.
+    pub fn admit(&self) -> Result<(), Full> {
+        self.shared.full().map_or(Ok(()), Err)
+    }
+
+    /// How the spool stands.
+    pub fn stats(&self) -> Stats {
+        Stats::of(&self.shared)
     }
 
     /// Hands over a commit, waiting while the committer is behind.
@@ -408,23 +338,23 @@ impl Spool {
     pub async fn read(&self, lane: Lane, from: u64, now: Timestamp) -> Chunk {
         let log = self.log(lane).clone();
         let read = tokio::task::spawn_blocking(move || log.read(from, now)).await;
-        let Ok((chunk, found)) = read else {
+        let Ok((chunk, damaged)) = read else {
             tracing::error!(lane = lane.name(), "reading panicked");
             return Chunk { next_pos: from, ..Chunk::default() };
         };
-        for (first_pos, error) in found.damaged {
+        for (first_pos, error) in damaged {
             tracing::error!(lane = lane.name(), segment = first_pos, %error, "damaged");
-            self.report(Command::Damaged { lane, first_pos });
+            self.shared.counters.damaged_segments.fetch_add(1, Ordering::Relaxed);
         }
-        if !found.losses.is_empty() {
-            self.report(Command::Lost(found.losses));
+        if self.log(lane).has_unstated() {
+            self.report(Command::Found);
         }
         chunk
     }
 
     /// The platform has everything in `lane` up to position `upto`. Durable within 200 ms or so.
     pub fn acknowledge(&self, lane: Lane, upto: u64) {
-        self.log(lane).cursor.fetch_max(upto, Ordering::AcqRel);
+        self.log(lane).acknowledge(upto);
         self.shared.acknowledged.notify_one();
     }
 
@@ -456,10 +386,16 @@ impl Spool {
 
 impl Shared {
     fn backlog(&self) -> u64 {
-        let waiting = |log: &Arc<Log>| {
-            log.durable.load(Ordering::Acquire).saturating_sub(1 + log.cursor.load(Ordering::Acquire))
-        };
-        self.logs.iter().map(waiting).sum()
+        self.logs.iter().map(|log| log.backlog()).sum()
+    }
+
+    fn full(&self) -> Option<Full> {
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Turns producers away, or lets them in again.
+    fn refuse(&self, full: Option<Full>) {
+        *self.full.lock().unwrap_or_else(PoisonError::into_inner) = full;
     }
 }
 

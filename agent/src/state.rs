@@ -99,6 +99,11 @@ impl StateDir {
     }
 }
 
+/// The value in the file at `path`, if there is one that can be read. Changes nothing.
+pub(crate) fn look<T: DeserializeOwned>(path: &Path) -> Option<T> {
+    decode(&fs::read(path).ok()?).ok()
+}
+
 /// Creates a directory and its parents, for this user alone; an existing one is left as it is.
 pub(crate) fn create_private_dir(dir: &Path) -> io::Result<()> {
     fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)

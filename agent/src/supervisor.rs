@@ -4,13 +4,13 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 use crate::{
-    capture::{Ingest, Radio, RadioCounters, ble},
+    capture::{Admission, Ingest, Radio, RadioCounters, ble},
     clock::Clock,
     config::{self, Config},
     line::{Line, LineCounters, LineError},
     local,
     plan::Plan,
-    spool::Spool,
+    spool::{self, Spool},
     uplink,
 };
 use std::{io, net::SocketAddr, path::PathBuf, pin::pin, sync::Arc, time::Duration};
@@ -68,8 +68,10 @@ pub enum AgentError {
 pub struct Setup {
     /// The tagging plan.
     pub plan: Arc<Plan>,
-    /// Where the spool and state are kept.
+    /// Where state is kept.
     pub state_dir: PathBuf,
+    /// Where unsent events are kept, and how many.
+    pub spool: spool::Config,
     /// The broker, and who publishes.
     pub uplink: uplink::Config,
     /// The time.
@@ -95,8 +97,8 @@ impl Agent {
     /// # Errors
     /// [`LineError`] if the state cannot be opened.
     pub fn start(setup: Setup) -> Result<Self, LineError> {
-        let Setup { plan, state_dir, uplink, clock } = setup;
-        let line = Line::open(plan, &state_dir, clock.clone())?;
+        let Setup { plan, state_dir, spool, uplink, clock } = setup;
+        let line = Line::open(plan, &state_dir, &spool, clock.clone())?;
         let (radio, heard) = Radio::channel(RADIO_QUEUE);
         let (ingest, requests) = mpsc::channel(INGEST_QUEUE);
         let (stop_line, line_stops) = oneshot::channel::<()>();
@@ -121,6 +123,12 @@ impl Agent {
     /// Where radios send what they hear.
     pub fn radio(&self) -> &Radio {
         &self.radio
+    }
+
+    /// Whether devices' inputs are taken on now.
+    pub fn admission(&self) -> Admission {
+        let spool = self.spool.clone();
+        Arc::new(move || spool.admit().map_err(|full| full.retry_after))
     }
 
     /// Where devices' inputs go.
@@ -206,14 +214,15 @@ pub async fn run(
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let uplink = uplink_config(&config, &plan)?;
-    let (state_dir, radios) = (config.state_dir, config.radios);
-    let setup = Setup { plan: plan.clone(), state_dir, uplink, clock: clock.clone() };
+    let Config { state_dir, spool, radios, .. } = config;
+    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
     let mut agent = Agent::start(setup)?;
     tracing::info!(%address, plan = %plan.version, "vitrine {} is running", env!("CARGO_PKG_VERSION"));
 
     let (stop, stopping) = watch::channel(false);
+    let (admission, ingest) = (agent.admission(), agent.ingest.clone());
     let http =
-        local::run(listener, plan.clone(), agent.ingest.clone(), clock.clone(), stopped(stopping.clone()));
+        local::run(listener, plan.clone(), admission, ingest, clock.clone(), stopped(stopping.clone()));
     let mut http = tokio::spawn(http);
     let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 

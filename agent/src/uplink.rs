@@ -9,7 +9,7 @@
 //!   at least once, and within a connection every stream in order.
 //! - **The cursor** of a lane passes a position only when everything up to it is acknowledged, or was refused
 //!   because no message can hold it (logged, counted).
-//! - **Urgency.** Whenever the window has room, the most urgent lane with something to send goes first.
+//! - **Urgency.** Whenever the window has room, the most urgent lane with something to send goes first; see `turn`.
 //! - **`replayed`** is true of a batch that starts at or below the highest number sent of its stream since the
 //!   agent started, and of everything read before its lane's end was first reached, for the agent may have sent
 //!   that before it was started anew: a batch is never said to be new when it may not be.
@@ -19,7 +19,7 @@
 //! | module | what |
 //! |---|---|
 //! | `session` | one MQTT connection; the only one that knows the client |
-//! | `window`, `reader`, `batch`, `backoff` | the decisions: pure |
+//! | `window`, `reader`, `batch`, `turn`, `backoff` | the decisions: pure |
 //! | `link` | one connection's life: the loop |
 //! | here | connecting again and again |
 //!
@@ -31,6 +31,7 @@ mod link;
 mod reader;
 mod session;
 mod stats;
+mod turn;
 mod window;
 
 pub use stats::{Published, Snapshot, Stats};
@@ -50,6 +51,7 @@ use tokio::{
     time::{Instant, sleep, timeout_at},
 };
 use tracing::{debug, info, warn};
+use turn::Turn;
 use vitrine_protocol::{
     Id,
     topic::{Gateway, Stream},
@@ -94,6 +96,7 @@ pub async fn run(
         leaving,
         lanes: Default::default(),
         sent_upto: BTreeMap::new(),
+        turn: Turn::default(),
         backoff: Backoff::default(),
         progressed: false,
     };
@@ -124,6 +127,7 @@ struct Uplink {
     lanes: [Reader; Lane::ALL.len()],
     /// The highest number sent of each stream.
     sent_upto: BTreeMap<Stream, u64>,
+    turn: Turn,
     backoff: Backoff,
     /// A cursor moved during this connection.
     progressed: bool,

@@ -9,7 +9,7 @@ use vitrine_agent::{
     capture::Ingest,
     clock::Clock,
     demo::simulation::Simulation,
-    plan,
+    plan, spool,
     supervisor::{Agent, Setup},
     uplink::Config,
 };
@@ -36,7 +36,8 @@ pub async fn play(broker_port: u16, state_dir: &Path) {
         port: broker_port,
         credentials: None,
     };
-    let setup = Setup { plan, state_dir: state_dir.to_owned(), uplink, clock: clock.clone() };
+    let spool = spool::Config::new(state_dir.join("spool"));
+    let setup = Setup { plan, state_dir: state_dir.to_owned(), spool, uplink, clock: clock.clone() };
     let agent = Agent::start(setup).unwrap();
     let mut time = simulation.start();
     while time < simulation.end() {

@@ -11,6 +11,7 @@ pub mod http;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod schema;
+pub mod spool;
 pub mod store;
 pub mod subscriber;
 pub mod tools;

@@ -21,7 +21,7 @@ use tokio::{
 };
 use vitrine_agent::{
     clock::Clock,
-    spool::{Commit, Context, Draft, Recovery, Spool},
+    spool::{Commit, Config, Context, Draft, Recovery, Spool},
 };
 use vitrine_protocol::{Id, time::Timestamp, topic::Stream};
 
@@ -44,7 +44,7 @@ impl Store {
     pub fn empty() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let _entered = STORAGE.enter();
-        let opened = Spool::open(dir.path(), context(), Clock::system());
+        let opened = Spool::open(&Config::new(dir.path()), context(), Clock::system());
         let (spool, Recovery::<()> { .. }) = opened.unwrap();
         Self { spool, _watchdog: Watchdog::start(), _dir: dir }
     }

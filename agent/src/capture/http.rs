@@ -11,7 +11,7 @@ mod parse;
 #[cfg(feature = "schema")]
 pub mod schema;
 
-use super::{Ingest, Input};
+use super::{Admission, Ingest, Input};
 use crate::{clock::Clock, plan::Plan};
 use axum::{
     Router,
@@ -32,7 +32,7 @@ use tokio::{
 pub const BODY_LIMIT: usize = 64 * 1024;
 /// How long a producer waits for an answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
-const RETRY_AFTER_S: &str = "1";
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// Where shelves post their readings.
 pub const READINGS: &str = "/v1/shelf/readings";
@@ -42,9 +42,10 @@ pub const INTERACTIONS: &str = "/v1/kiosk/interactions";
 pub const COUNTERS: &str = "/v1/counters";
 
 /// What the handlers need.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 struct Api {
     plan: Arc<Plan>,
+    admission: Admission,
     ingest: mpsc::Sender<Ingest>,
     clock: Clock,
 }
@@ -62,16 +63,18 @@ pub(super) struct Problem {
     /// JSON pointer (RFC 6901) to the place in the body.
     #[serde(skip_serializing_if = "Option::is_none")]
     pointer: Option<String>,
+    #[serde(skip)]
+    retry_after: Option<Duration>,
 }
 
-/// The routes. Inputs go to `ingest` and are dated by `clock`.
-pub fn router(plan: Arc<Plan>, ingest: mpsc::Sender<Ingest>, clock: Clock) -> Router {
+/// The routes. Inputs that `admission` lets in go to `ingest` and are dated by `clock`.
+pub fn router(plan: Arc<Plan>, admission: Admission, ingest: mpsc::Sender<Ingest>, clock: Clock) -> Router {
     Router::new()
         .route(READINGS, post(|api, body| take(api, body, parse::shelf_readings)))
         .route(INTERACTIONS, post(|api, body| take(api, body, parse::kiosk_interactions)))
         .route(COUNTERS, post(|api, body| take(api, body, parse::counts)))
         .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(Api { plan, ingest, clock })
+        .with_state(Api { plan, admission, ingest, clock })
 }
 
 async fn take(
@@ -81,31 +84,38 @@ async fn take(
 ) -> Result<StatusCode, Problem> {
     let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
     let inputs = parse(&api.plan, &body)?;
+    (api.admission)().map_err(Problem::busy)?;
     let (reply, durable) = oneshot::channel();
     let ingest = Ingest { at: api.clock.now(), inputs, reply };
-    api.ingest.try_send(ingest).map_err(|_| Problem::busy())?;
+    api.ingest.try_send(ingest).map_err(|_| Problem::busy(RETRY_AFTER))?;
     match timeout(ANSWER_WITHIN, durable).await {
         Ok(Ok(())) => Ok(StatusCode::ACCEPTED),
-        Ok(Err(_)) | Err(_) => Err(Problem::busy()),
+        Ok(Err(_)) | Err(_) => Err(Problem::busy(RETRY_AFTER)),
     }
 }
 
 impl Problem {
-    fn bad(pointer: String, detail: impl Into<String>) -> Self {
-        Self { status: 400, title: "Bad Request", detail: detail.into(), pointer: Some(pointer) }
+    fn new(status: u16, title: &'static str, detail: impl Into<String>) -> Self {
+        Self { status, title, detail: detail.into(), pointer: None, retry_after: None }
     }
 
-    fn busy() -> Self {
-        let detail = "the agent cannot store more right now: send the same again after a second".into();
-        Self { status: 503, title: "Service Unavailable", detail, pointer: None }
+    fn bad(pointer: String, detail: impl Into<String>) -> Self {
+        Self { pointer: Some(pointer), ..Self::new(400, "Bad Request", detail) }
+    }
+
+    fn busy(retry_after: Duration) -> Self {
+        let retry_after_s = retry_after.as_secs().max(1);
+        let detail =
+            format!("the agent cannot store more right now: send the same again after {retry_after_s} s");
+        Self { retry_after: Some(retry_after), ..Self::new(503, "Service Unavailable", detail) }
     }
 
     fn of_body(rejection: &BytesRejection) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
             let detail = format!("a body has at most {BODY_LIMIT} octets: send fewer items at once");
-            return Self { status: 413, title: "Content Too Large", detail, pointer: None };
+            return Self::new(413, "Content Too Large", detail);
         }
-        Self { status: 400, title: "Bad Request", detail: "the body could not be read".into(), pointer: None }
+        Self::new(400, "Bad Request", "the body could not be read")
     }
 }
 
@@ -115,9 +125,29 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static(RETRY_AFTER_S));
+        if let Some(retry_after) = self.retry_after {
+            let retry_after_s = HeaderValue::from(retry_after.as_secs().max(1));
+            response.headers_mut().insert(header::RETRY_AFTER, retry_after_s);
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn while_there_is_no_room_nothing_is_taken_on_and_the_producer_hears_when_to_come_again() {
+        let plan = crate::plan::parse("version = 1\nplan = '7'\ntime_zone = 'UTC'\n").map(Arc::new).unwrap();
+        let (ingest, mut taken) = mpsc::channel(1);
+        let admission: Admission = Arc::new(|| Err(Duration::from_secs(5)));
+        let api = Api { plan, admission, ingest, clock: Clock::system() };
+        let problem =
+            take(State(api), Ok(Bytes::from_static(b"[]")), |_, _| Ok(Vec::new())).await.unwrap_err();
+        let response = problem.into_response();
+        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(response.headers()[header::RETRY_AFTER], "5");
+        assert!(taken.try_recv().is_err());
     }
 }

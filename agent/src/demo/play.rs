@@ -7,6 +7,7 @@ use crate::{
     document::Problems,
     local,
     plan::{self, Plan},
+    spool,
     supervisor::{Agent, AgentError, Setup},
     uplink,
 };
@@ -158,6 +159,7 @@ pub async fn play(
     let agent = Agent::start(Setup {
         plan: plan.clone(),
         state_dir: dir.to_owned(),
+        spool: spool::Config::new(dir.join("spool")),
         uplink: uplink_config(&plan, line.port()),
         clock: clock.clone(),
     })
@@ -351,6 +353,13 @@ async fn serve(
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let (api, dropped) = oneshot::channel::<()>();
     let shutdown = async { drop(dropped.await) };
-    tokio::spawn(local::run(listener, plan.clone(), agent.ingest().clone(), clock.clone(), shutdown));
+    tokio::spawn(local::run(
+        listener,
+        plan.clone(),
+        agent.admission(),
+        agent.ingest().clone(),
+        clock.clone(),
+        shutdown,
+    ));
     Ok(Some(api))
 }

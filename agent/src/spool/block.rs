@@ -1,157 +1,209 @@
-//! The value of one key: a block of records. The format is specified in the documentation of [`super`].
+//! The form of a block on disk, which the documentation of [`super`] specifies.
+//!
+//! A block says itself where it belongs and how long it is, so that it is found again in a file of which nothing else is
+//! known. How records are gathered into blocks is [`super::pack`]'s.
 
-use super::{Context, MAX_BLOCK};
-use crate::spool::RecordBody;
+use super::{
+    Context,
+    mark::{Mark, RecordBody},
+};
 use vitrine_protocol::{Id, time::Timestamp, topic::Stream};
 
-const VERSION: u8 = 1;
-const HEADER: usize = 16;
-const CRC_AT: usize = 1;
-const CRC_END: usize = 5;
-const END_OF_COMMIT: u8 = 1;
-const RECORD_HEADER: usize = 13;
+/// What a block starts with. The last octet is the format.
+pub(super) const MAGIC: [u8; 4] = *b"VSB2";
+/// Octets before the content.
+pub(super) const HEADER: usize = 43;
+/// The most octets of decompressed content; a longer one is damaged.
+pub(super) const MAX_PLAIN: usize = 64 * 1024;
+/// Octets of a record besides its text.
+pub(super) const RECORD_HEADER: usize = 13;
+const CRC_AT: usize = 4;
+const LENGTH_AT: usize = 8;
+const ENDS_COMMIT: u8 = 1;
+const IS_MARK: u8 = 2;
 const NOTE: u8 = 0;
-/// Records are gathered up to this many octets before they are compressed.
-const GATHER: usize = 24 * 1024;
-/// A block never inflates to more than this; a longer one is damaged.
-const MAX_PLAIN: usize = 64 * 1024;
-const ZSTD_LEVEL: i32 = 1;
 
-/// A record before it is written, or after it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Entry {
-    pub(super) context: Context,
+/// What stands before a block's content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) is_mark: bool,
+    pub(super) ends_commit: bool,
+    /// Number of records.
+    pub(super) count: u16,
+    /// Position of the first record; of a mark, the one it names.
+    pub(super) pos: u64,
+    /// Position of the first record of the commit.
+    pub(super) commit_pos: u64,
     pub(super) hold_until: Option<Timestamp>,
-    pub(super) body: RecordBody,
+    pub(super) written_at: Timestamp,
 }
 
-/// A decoded block. Its records stand at the positions from its key on.
-#[derive(Debug)]
-pub(super) struct Block {
-    pub(super) ends_commit: bool,
-    pub(super) hold_until: Option<Timestamp>,
-    pub(super) context: Context,
-    pub(super) records: Vec<RecordBody>,
+/// What a block holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Mark(Mark),
+    Records(Context, Vec<RecordBody>),
 }
 
 /// Why a block could not be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum BlockError {
-    #[error("it has format version {0}, which this agent does not read")]
-    Version(u8),
+pub enum BlockError {
+    /// It starts with something else.
+    #[error("it is no block of a format that this agent reads")]
+    Format,
+    /// It is cut short, or octets of it were changed.
     #[error("its checksum does not match")]
     Checksum,
+    /// Its checksum is right, and still it does not parse.
     #[error("its content does not parse")]
     Content,
 }
 
-/// Packs the entries of one commit into blocks of at most [`MAX_BLOCK`] octets: (records in it, encoded).
-/// The last one ends the commit.
-pub(super) fn pack(entries: &[Entry]) -> Vec<(usize, Vec<u8>)> {
-    let mut blocks = Vec::new();
-    let mut rest = entries;
-    while !rest.is_empty() {
-        let (gathered, after) = rest.split_at(gather(rest));
-        pack_run(gathered, after.is_empty(), &mut blocks);
-        rest = after;
+impl Header {
+    /// The position after the last record.
+    pub(super) fn end_pos(&self) -> u64 {
+        self.pos + u64::from(self.count)
     }
-    blocks
-}
 
-/// How many entries may share a block: one context, one hold, a bounded size.
-fn gather(entries: &[Entry]) -> usize {
-    let (first, mut size) = (&entries[0], 0);
-    let same = |entry: &&Entry| {
-        size += RECORD_HEADER + entry.body.bytes().len();
-        entry.context == first.context && entry.hold_until == first.hold_until && size <= GATHER
-    };
-    entries.iter().take(usize::from(u16::MAX)).take_while(same).count().max(1)
-}
-
-fn pack_run(run: &[Entry], ends_commit: bool, blocks: &mut Vec<(usize, Vec<u8>)>) {
-    let encoded = encode(run, ends_commit);
-    if encoded.len() <= MAX_BLOCK || run.len() == 1 {
-        blocks.push((run.len(), encoded));
-    } else {
-        let (front, back) = run.split_at(run.len() / 2);
-        pack_run(front, false, blocks);
-        pack_run(back, ends_commit, blocks);
-    }
-}
-
-fn encode(run: &[Entry], ends_commit: bool) -> Vec<u8> {
-    let first = &run[0];
-    let hold_ms = first.hold_until.map_or(0, Timestamp::as_ms);
-    let mut out = vec![VERSION, 0, 0, 0, 0, if ends_commit { END_OF_COMMIT } else { 0 }];
-    out.extend(u16::try_from(run.len()).unwrap_or(u16::MAX).to_le_bytes());
-    out.extend(hold_ms.to_le_bytes());
-    out.extend(
-        zstd::bulk::compress(&plain(run), ZSTD_LEVEL).expect("its buffer is as large as zstd asks for"),
-    );
-    let crc = crc32c::crc32c(&out[CRC_END..]);
-    out[CRC_AT..CRC_END].copy_from_slice(&crc.to_le_bytes());
-    out
-}
-
-fn plain(run: &[Entry]) -> Vec<u8> {
-    let Context { plan, business_date } = run[0].context;
-    let mut out = vec![plan.as_str().len() as u8];
-    out.extend(plan.as_str().as_bytes());
-    out.extend(business_date.year().to_le_bytes());
-    out.extend([business_date.month() as u8, business_date.day() as u8]);
-    for Entry { body, .. } in run {
-        let (code, seq) = match body {
-            RecordBody::Event { stream, seq, .. } => (stream.code(), *seq),
-            RecordBody::Note(_) => (NOTE, 0),
+    /// Reads the header of the block that `octets` start with, and the block's length. Its checksum is right then.
+    pub(super) fn read(octets: &[u8]) -> Result<(Self, usize), BlockError> {
+        if !octets.starts_with(&MAGIC) {
+            return Err(BlockError::Format);
+        }
+        let header = octets.get(..HEADER).ok_or(BlockError::Checksum)?;
+        let mut reader = Reader(&header[CRC_AT..]);
+        let crc = u32::from_le_bytes(reader.take()?);
+        let length = u32::from_le_bytes(reader.take()?) as usize;
+        let checked = (length >= HEADER).then(|| octets.get(LENGTH_AT..length)).flatten();
+        if checked.map(crc32c::crc32c) != Some(crc) {
+            return Err(BlockError::Checksum);
+        }
+        let [flags] = reader.take()?;
+        let count = u16::from_le_bytes(reader.take()?);
+        let pos = u64::from_le_bytes(reader.take()?);
+        let behind = u32::from_le_bytes(reader.take()?);
+        let hold_ms = i64::from_le_bytes(reader.take()?);
+        let written_at = Timestamp::from_ms(i64::from_le_bytes(reader.take()?));
+        let header = Self {
+            is_mark: flags & IS_MARK != 0,
+            ends_commit: flags & ENDS_COMMIT != 0,
+            count,
+            pos,
+            commit_pos: pos.saturating_sub(u64::from(behind)),
+            hold_until: (hold_ms != 0).then(|| Timestamp::from_ms(hold_ms)),
+            written_at,
         };
-        out.push(code);
-        out.extend(seq.to_le_bytes());
-        out.extend(u32::try_from(body.bytes().len()).unwrap_or(u32::MAX).to_le_bytes());
-        out.extend(body.bytes());
+        Ok((header, length))
     }
-    out
+
+    fn write(&self, content: &[u8]) -> Vec<u8> {
+        let ends_commit = if self.ends_commit { ENDS_COMMIT } else { 0 };
+        let is_mark = if self.is_mark { IS_MARK } else { 0 };
+        let length = HEADER + content.len();
+        let mut out = Vec::with_capacity(length);
+        out.extend(MAGIC);
+        out.extend([0; LENGTH_AT - CRC_AT]);
+        out.extend(u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+        out.push(ends_commit | is_mark);
+        out.extend(self.count.to_le_bytes());
+        out.extend(self.pos.to_le_bytes());
+        out.extend(u32::try_from(self.pos - self.commit_pos).unwrap_or(u32::MAX).to_le_bytes());
+        out.extend(self.hold_until.map_or(0, Timestamp::as_ms).to_le_bytes());
+        out.extend(self.written_at.as_ms().to_le_bytes());
+        out.extend(content);
+        let crc = crc32c::crc32c(&out[LENGTH_AT..]);
+        out[CRC_AT..LENGTH_AT].copy_from_slice(&crc.to_le_bytes());
+        out
+    }
 }
 
-/// Reads a block back.
-pub(super) fn decode(value: &[u8]) -> Result<Block, BlockError> {
-    match value.first() {
-        Some(&VERSION) => {}
-        Some(&other) => return Err(BlockError::Version(other)),
-        None => return Err(BlockError::Content),
-    }
-    let (header, compressed) = value.split_first_chunk::<HEADER>().ok_or(BlockError::Content)?;
-    let mut header = Reader(&header[CRC_AT..]);
-    let crc = u32::from_le_bytes(header.take()?);
-    if crc != crc32c::crc32c(&value[CRC_END..]) {
-        return Err(BlockError::Checksum);
-    }
-    let [flags] = header.take()?;
-    let count = u16::from_le_bytes(header.take()?);
-    let hold_ms = i64::from_le_bytes(header.take()?);
-    let plain = zstd::bulk::decompress(compressed, MAX_PLAIN).map_err(|_| BlockError::Content)?;
-    let (context, records) = parse(&plain, count)?;
-    Ok(Block {
-        ends_commit: flags & END_OF_COMMIT != 0,
-        hold_until: (hold_ms != 0).then(|| Timestamp::from_ms(hold_ms)),
-        context,
-        records,
-    })
-}
-
-fn parse(plain: &[u8], count: u16) -> Result<(Context, Vec<RecordBody>), BlockError> {
-    let mut reader = Reader(plain);
-    let [length] = reader.take()?;
-    let plan = reader.text(usize::from(length))?;
-    let year = i16::from_le_bytes(reader.take()?);
-    let [month, day] = reader.take()?;
-    let date = i8::try_from(month).ok().zip(i8::try_from(day).ok());
-    let date = date.and_then(|(month, day)| jiff::civil::Date::new(year, month, day).ok());
-    let context = Context {
-        plan: Id::new(plan).map_err(|_| BlockError::Content)?,
-        business_date: date.ok_or(BlockError::Content)?,
+/// The block of a mark.
+pub(super) fn encode_mark(mark: &Mark, written_at: Timestamp) -> Vec<u8> {
+    let header = Header {
+        is_mark: true,
+        ends_commit: false,
+        count: 0,
+        pos: mark.pos,
+        commit_pos: mark.pos,
+        hold_until: None,
+        written_at,
     };
-    let records = (0..count).map(|_| reader.record()).collect::<Result<_, _>>()?;
-    if reader.0.is_empty() { Ok((context, records)) } else { Err(BlockError::Content) }
+    header.write(&serde_json::to_vec(mark).expect("a map whose keys are text is JSON"))
+}
+
+/// Encodes and decodes blocks of records; keeps what zstd needs in between.
+pub(super) struct Codec {
+    compressor: zstd::bulk::Compressor<'static>,
+    decompressor: zstd::bulk::Decompressor<'static>,
+    plain: Vec<u8>,
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        const LEVEL: i32 = 1;
+        Self {
+            compressor: zstd::bulk::Compressor::new(LEVEL).expect("the level exists"),
+            decompressor: zstd::bulk::Decompressor::new().expect("there is no dictionary that could fail"),
+            plain: Vec::with_capacity(MAX_PLAIN),
+        }
+    }
+}
+
+impl std::fmt::Debug for Codec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Codec")
+    }
+}
+
+impl Codec {
+    /// The block of records that share `context`, and have together at most [`MAX_PLAIN`] octets; `header` counts them.
+    pub(super) fn encode<'a>(
+        &mut self,
+        header: Header,
+        context: Context,
+        records: impl Iterator<Item = &'a RecordBody>,
+    ) -> Vec<u8> {
+        let Context { plan, business_date } = context;
+        let plain = &mut self.plain;
+        plain.clear();
+        plain.push(plan.as_str().len() as u8);
+        plain.extend(plan.as_str().as_bytes());
+        plain.extend(business_date.year().to_le_bytes());
+        plain.extend([business_date.month() as u8, business_date.day() as u8]);
+        for record in records {
+            let (code, seq) = match record {
+                RecordBody::Event { stream, seq, .. } => (stream.code(), *seq),
+                RecordBody::Note(_) => (NOTE, 0),
+            };
+            let text = record.bytes();
+            plain.push(code);
+            plain.extend(seq.to_le_bytes());
+            plain.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
+            plain.extend(text);
+        }
+        header.write(&self.compressor.compress(plain).expect("its buffer is as large as zstd asks for"))
+    }
+
+    /// Reads a whole block back.
+    pub(super) fn decode(&mut self, block: &[u8]) -> Result<(Header, Content), BlockError> {
+        let (header, length) = Header::read(block)?;
+        let content = &block[HEADER..length];
+        if header.is_mark {
+            let mark: Mark = serde_json::from_slice(content).map_err(|_| BlockError::Content)?;
+            let fits = mark.pos == header.pos && header.count == 0;
+            return if fits { Ok((header, Content::Mark(mark))) } else { Err(BlockError::Content) };
+        }
+        self.plain.clear();
+        self.decompressor.decompress_to_buffer(content, &mut self.plain).map_err(|_| BlockError::Content)?;
+        let mut reader = Reader(&self.plain);
+        let context = reader.context()?;
+        let records = (0..header.count).map(|_| reader.record()).collect::<Result<_, _>>()?;
+        if reader.0.is_empty() {
+            Ok((header, Content::Records(context, records)))
+        } else {
+            Err(BlockError::Content)
+        }
+    }
 }
 
 struct Reader<'a>(&'a [u8]);
@@ -173,6 +225,19 @@ impl<'a> Reader<'a> {
         std::str::from_utf8(self.bytes(length)?).map_err(|_| BlockError::Content)
     }
 
+    fn context(&mut self) -> Result<Context, BlockError> {
+        let [length] = self.take()?;
+        let plan = self.text(usize::from(length))?;
+        let year = i16::from_le_bytes(self.take()?);
+        let [month, day] = self.take()?;
+        let date = i8::try_from(month).ok().zip(i8::try_from(day).ok());
+        let date = date.and_then(|(month, day)| jiff::civil::Date::new(year, month, day).ok());
+        Ok(Context {
+            plan: Id::new(plan).map_err(|_| BlockError::Content)?,
+            business_date: date.ok_or(BlockError::Content)?,
+        })
+    }
+
     fn record(&mut self) -> Result<RecordBody, BlockError> {
         let [code] = self.take()?;
         let seq = u64::from_le_bytes(self.take()?);
@@ -190,59 +255,62 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn context(plan: &str) -> Context {
-        Context { plan: Id::new(plan).unwrap(), business_date: jiff::civil::date(2026, 3, 4) }
+    const HEADER_OF_ONE: Header = Header {
+        is_mark: false,
+        ends_commit: true,
+        count: 1,
+        pos: 1_000_000_007,
+        commit_pos: 1_000_000_000,
+        hold_until: Some(Timestamp::from_ms(900_000)),
+        written_at: Timestamp::from_ms(800_000),
+    };
+
+    fn block() -> Vec<u8> {
+        let context = Context { plan: Id::new("7").unwrap(), business_date: jiff::civil::date(2026, 3, 4) };
+        let note = RecordBody::Note((*b"a note, and a note, and a note").into());
+        Codec::default().encode(HEADER_OF_ONE, context, [&note].into_iter())
     }
 
-    fn entries() -> impl Strategy<Value = Vec<Entry>> {
-        let body = prop_oneof![
-            (1..=15u8, 1..1u64 << 53, "[ -~]{0,300}").prop_map(|(code, seq, json)| RecordBody::Event {
-                stream: Stream::from_code(code).unwrap(),
-                seq,
-                json: json.into(),
-            }),
-            proptest::collection::vec(any::<u8>(), 0..2000).prop_map(|note| RecordBody::Note(note.into())),
-        ];
-        let entry = (body, 0..2i64, 0..8u8).prop_map(|(body, hold, plan)| Entry {
-            context: context(if plan == 0 { "other" } else { "7" }),
-            hold_until: (hold != 0).then(|| Timestamp::from_ms(hold * 900_000)),
-            body,
-        });
-        proptest::collection::vec(entry, 1..120)
+    #[test]
+    fn a_header_is_read_back() {
+        let block = block();
+        assert_eq!(Header::read(&block), Ok((HEADER_OF_ONE, block.len())));
+        let longer = [block.as_slice(), b"and more"].concat();
+        assert_eq!(Header::read(&longer), Ok((HEADER_OF_ONE, block.len())));
     }
 
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(64))]
-        #[test]
-        fn what_is_packed_is_read_back_and_no_block_is_too_large(entries in entries()) {
-            let blocks = pack(&entries);
-            let mut back = Vec::new();
-            for (i, (count, encoded)) in blocks.iter().enumerate() {
-                prop_assert!(encoded.len() <= MAX_BLOCK);
-                let block = decode(encoded).unwrap();
-                prop_assert_eq!(block.records.len(), *count);
-                prop_assert_eq!(block.ends_commit, i + 1 == blocks.len());
-                let (context, hold_until) = (block.context, block.hold_until);
-                back.extend(block.records.into_iter().map(|body| Entry { context, hold_until, body }));
-            }
-            prop_assert_eq!(back, entries);
+    #[test]
+    fn a_mark_is_read_back() {
+        let mark = Mark { pos: 77, seqs: [(Stream::Gaps, 5)].into(), exact: false };
+        let block = encode_mark(&mark, Timestamp::from_ms(5));
+        assert_eq!(Codec::default().decode(&block).unwrap().1, Content::Mark(mark));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let (good, mut codec) = (block(), Codec::default());
+        for bit in 0..good.len() * 8 {
+            let mut bad = good.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(codec.decode(&bad).is_err(), "bit {bit}");
         }
-
-        #[test]
-        fn any_octets_decode_without_panic(octets: Vec<u8>) {
-            prop_assert!(decode(&octets).is_err());
+        for length in 0..good.len() {
+            assert!(codec.decode(&good[..length]).is_err(), "cut at {length}");
         }
     }
 
     #[test]
-    fn every_flipped_bit_is_noticed() {
-        let note =
-            Entry { context: context("7"), hold_until: None, body: RecordBody::Note((*b"note").into()) };
-        let (_, good) = pack(&[note]).remove(0);
-        for bit in 0..good.len() * 8 {
-            let mut bad = good.clone();
-            bad[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode(&bad).is_err(), "bit {bit}");
+    fn the_form_is_frozen() {
+        let mark = Mark { pos: 3, ..Mark::default() };
+        let block = encode_mark(&mark, Timestamp::from_ms(1));
+        expect_test::expect!["56534232502b1b144b000000020000030000000000000000000000000000000000000001000000000000007b22706f73223a332c2273657173223a7b7d2c226578616374223a747275657d"].assert_eq(&hex::encode(block));
+    }
+
+    proptest! {
+        #[test]
+        fn any_octets_decode_without_panic(octets: Vec<u8>) {
+            let octets = [MAGIC.as_slice(), &octets].concat();
+            prop_assert!(Codec::default().decode(&octets).is_err());
         }
     }
 }

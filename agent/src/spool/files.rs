@@ -6,12 +6,18 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{collections::BTreeMap, fs::File, io, path::Path};
 use vitrine_protocol::event::EventId;
 
+const LOCK_FILE: &str = "lock";
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
+
+/// The birth, and a copy of it.
+const BIRTH_FILES: [&str; 2] = ["spool", "spool-copy"];
+/// The format that is written.
+const FORMAT: u32 = 2;
 
 /// What a spool is born with.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Birth {
-    v: u8,
+    v: u32,
     pub(super) id: EventId,
     pub(super) secret: EventId,
 }
@@ -25,31 +31,72 @@ pub(super) struct Checkpoint<S> {
 
 /// Makes sure that no other process has the spool, for as long as the file lives.
 pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
-    let path = dir.join("lock");
-    let file = File::create(&path).map_err(|e| SpoolError::io(&path, e))?;
+    let path = dir.join(LOCK_FILE);
+    try_lock(dir, File::create(&path).map_err(|e| SpoolError::io(&path, e))?)
+}
+
+/// The same of a spool that is only looked at, and has to be there.
+pub(super) fn lock_existing(dir: &Path) -> Result<File, SpoolError> {
+    let path = dir.join(LOCK_FILE);
+    try_lock(dir, File::open(&path).map_err(|e| SpoolError::io(&path, e))?)
+}
+
+fn try_lock(dir: &Path, file: File) -> Result<File, SpoolError> {
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::Locked(dir.to_owned())),
-        Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(&path, e)),
+        Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(dir, e)),
     }
 }
 
-/// A new spool's id is drawn; one that lost its id is not the same spool any more.
+/// The birth of a spool that is only looked at; `None` where no copy can be read.
+pub(super) fn look(dir: &Path) -> Option<Birth> {
+    BIRTH_FILES.iter().find_map(|name| crate::state::look(&dir.join(name)))
+}
+
+/// Whether a birth is of a spool that this agent reads.
+pub(super) fn check_format(dir: &Path, birth: &Birth) -> Result<(), SpoolError> {
+    if birth.v == FORMAT {
+        return Ok(());
+    }
+    Err(SpoolError::Format { dir: dir.to_owned(), found: birth.v, known: FORMAT })
+}
+
+/// A new spool's id is drawn; one that lost its id is not the same spool any more. It is written once and never again, so two copies
+/// are enough.
 pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
-    match files.read::<Birth>("spool") {
-        Ok(Some(birth)) => return Ok(birth),
-        Ok(None) if Lane::ALL.iter().all(|lane| !files.path().join(lane.name()).exists()) => {}
-        Ok(None) | Err(StateError::Corrupt { .. }) => {
-            return Err(SpoolError::Unrecoverable(files.path().join("spool")));
+    for name in BIRTH_FILES {
+        match files.read::<Birth>(name) {
+            Ok(Some(birth)) if birth.v == FORMAT => {
+                write_birth(files, &birth)?;
+                return Ok(birth);
+            }
+            Ok(Some(birth)) => {
+                return Err(SpoolError::Format {
+                    dir: files.path().to_owned(),
+                    found: birth.v,
+                    known: FORMAT,
+                });
+            }
+            Ok(None) => {}
+            Err(e @ StateError::Corrupt { .. }) => tracing::error!("{e}"),
+            Err(e) => return Err(e.into()),
         }
-        Err(e) => return Err(e.into()),
+    }
+    if Lane::ALL.iter().any(|lane| files.path().join(lane.name()).exists()) {
+        return Err(SpoolError::Unrecoverable(files.path().join(BIRTH_FILES[0])));
     }
     let (mut id, mut secret) = ([0; 16], [0; 16]);
     let drawn = getrandom::fill(&mut id).and_then(|()| getrandom::fill(&mut secret));
     drawn.map_err(|e| SpoolError::io(files.path(), io::Error::other(e)))?;
-    let birth = Birth { v: 1, id: EventId(id), secret: EventId(secret) };
-    files.write("spool", &birth)?;
+    let birth = Birth { v: FORMAT, id: EventId(id), secret: EventId(secret) };
+    write_birth(files, &birth)?;
     Ok(birth)
+}
+
+fn write_birth(files: &StateDir, birth: &Birth) -> Result<(), StateError> {
+    let mut missing = BIRTH_FILES.iter().filter(|name| !files.path().join(name).exists());
+    missing.try_for_each(|name| files.write(name, birth))
 }
 
 pub(super) fn read_checkpoint<S: DeserializeOwned>(

@@ -3,7 +3,7 @@
 use super::Lane;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use vitrine_protocol::topic::Stream;
+use vitrine_protocol::{event::GapReason, topic::Stream};
 
 /// The content of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,12 +23,13 @@ impl RecordBody {
 
 /// A point in a lane: the next position, and the next sequence number of each stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Mark {
-    pub(super) pos: u64,
-    /// A stream that is not here has had no event.
-    pub(super) seqs: BTreeMap<Stream, u64>,
+pub struct Mark {
+    /// The position of the next record.
+    pub pos: u64,
+    /// The next number of each stream; one that is not here has had no event.
+    pub seqs: BTreeMap<Stream, u64>,
     /// Whether every number below was given to an event, or some were skipped for safety.
-    pub(super) exact: bool,
+    pub exact: bool,
 }
 
 impl Default for Mark {
@@ -38,7 +39,8 @@ impl Default for Mark {
 }
 
 impl Mark {
-    pub(super) fn seq(&self, stream: Stream) -> u64 {
+    /// The next number of `stream`.
+    pub fn seq(&self, stream: Stream) -> u64 {
         self.seqs.get(&stream).copied().unwrap_or(1)
     }
 
@@ -52,26 +54,47 @@ impl Mark {
     /// Skips `n` positions, any of which may have been an event of any stream of the lane.
     pub(super) fn skip(&mut self, lane: Lane, n: u64) {
         self.pos += n;
-        for &stream in Stream::ALL.iter().filter(|&&stream| Lane::of(stream) == lane) {
+        self.exact = false;
+        for stream in lane.streams() {
             *self.seqs.entry(stream).or_insert(1) += n;
         }
     }
 
     /// What is missing between `earlier` and this mark.
-    pub(super) fn losses_since(&self, earlier: &Self) -> Vec<Loss> {
+    pub(super) fn losses_since(&self, earlier: &Self, reason: GapReason) -> Vec<Loss> {
         let loss = |(&stream, &next): (&Stream, &u64)| {
             let first_seq = earlier.seq(stream);
-            (first_seq < next).then(|| Loss { stream, first_seq, last_seq: next - 1, exact: self.exact })
+            (first_seq < next).then(|| Loss {
+                stream,
+                first_seq,
+                last_seq: next - 1,
+                reason,
+                exact: self.exact,
+            })
         };
         self.seqs.iter().filter_map(loss).collect()
     }
 }
 
 /// Sequence numbers that will not come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Loss {
     pub(super) stream: Stream,
     pub(super) first_seq: u64,
     pub(super) last_seq: u64,
+    pub(super) reason: GapReason,
     pub(super) exact: bool,
+}
+
+impl Loss {
+    /// Events in it, at most.
+    pub(super) fn events(&self) -> u64 {
+        self.last_seq + 1 - self.first_seq
+    }
+
+    /// The part that does not lie below what `stated` holds as stated already.
+    pub(super) fn unstated(self, stated: &BTreeMap<Stream, u64>) -> Option<Self> {
+        let first_seq = self.first_seq.max(stated.get(&self.stream).copied().unwrap_or(1));
+        (first_seq <= self.last_seq).then_some(Self { first_seq, ..self })
+    }
 }

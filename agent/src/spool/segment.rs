@@ -1,37 +1,58 @@
 //! One segment: a sled database in a directory of its own. sled is used here and nowhere else.
 //!
-//! sled 0.34 has to be handled with care. `flush()` ends in `sync_file_range`, which does not survive a power cut, so
-//! the file is synced here through a descriptor of our own. A value beyond a quarter of sled's own segment size is
-//! written to `blobs/`, which that sync would miss, so blocks stay far below. After an error a database answers
-//! nothing but that error, and closing it may hang: it is forgotten, not dropped. Opening may panic or hang on
-//! damaged files: it is watched.
+//! sled 0.34 has to be handled with care:
+//! - `flush()` ends in `sync_file_range`, which does not survive a power cut: the file is synced here through a descriptor
+//!   of our own.
+//! - A page that gets its tenth addition is written anew as a whole, and one of more than 16 items is split, which writes
+//!   both halves: appended in order, every block would be written nearly four times. So a tree takes a *run* of few blocks, and the next
+//!   run is another tree: then every block is written once (measured: 1.02 octets in the file for each in blocks, instead of 2.0 to 2.5).
+//! - An item larger than a quarter of sled's own segments goes to a file in `blobs/`, which our sync would miss; a page is
+//!   such an item when it is moved. So a run stays below that as a whole.
+//! - The cache does not shrink in a database as small as ours: what was written since it was opened stays in memory. So
+//!   segments are small, and only those being written are open.
+//! - After an error a database answers nothing but that error, and closing it may hang: it is forgotten, not dropped.
+//! - Opening a database that is not new writes to it, and on damaged files may panic, hang, or change what is left. So a segment is opened
+//!   once, when it is created; what is closed is read by [`super::scan`]. Even so, opening is watched.
 
-use super::{Mark, block::BlockError};
+use super::{
+    MAX_BLOCK, Mark,
+    block::{self, BlockError},
+    pack::Packed,
+};
 use crate::state::{create_private_dir, sync_dir};
 use std::{
     fs::{self, File},
     io,
-    path::{Path, PathBuf},
+    ops::Range,
+    os::unix::fs::MetadataExt,
+    path::Path,
     sync::{
-        atomic::{AtomicBool, Ordering},
+        Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     time::Duration,
 };
+use vitrine_protocol::time::Timestamp;
 
 /// A database may take this long to open before it is given up.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(20);
-/// How often, and after which pause, a locked database is tried again.
-const LOCK_ATTEMPTS: u32 = 20;
-const LOCK_PAUSE: Duration = Duration::from_millis(50);
 /// sled's page cache. Blocks are read once, in order: more would not help.
-const CACHE_BYTES: u64 = 1024 * 1024;
-/// Prefix of a directory that is being removed.
-const DEAD: &str = "dead-";
-/// Prefix of a directory that is to replace another.
-const COPY: &str = "copy-";
-/// The key of the segment's [`Mark`]; positions start at 1.
+const CACHE_BYTES: u64 = 256 * 1024;
+/// Nine additions to a new page do not make sled write it anew: a mark and so many blocks.
+const RUN_BLOCKS: usize = 8;
+/// Below this a run goes on: small blocks would need too many trees, each of which is named in a page that grows.
+const RUN_BYTES_MIN: usize = 24 * 1024;
+/// A quarter of sled's segments of 512 KiB, less what keys and headers take.
+const RUN_BYTES_MAX: usize = 120 * 1024;
+/// The key of a run's [`Mark`]; positions start at 1.
 const MARK_KEY: [u8; 8] = 0u64.to_be_bytes();
+/// The file in a segment's directory that holds everything.
+pub(super) const DB_FILE: &str = "db";
+/// What the file system writes at once.
+const PAGE: u64 = 4096;
+
+const _: () = assert!(RUN_BLOCKS * MAX_BLOCK <= RUN_BYTES_MAX);
 
 /// Why a segment could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -42,16 +63,10 @@ pub(super) enum SegmentError {
     Sled(#[from] sled::Error),
     #[error("opening it took longer than {} s", OPEN_TIMEOUT.as_secs())]
     Timeout,
-    #[error("opening it panicked")]
+    #[error("sled panicked")]
     Panicked,
-    #[error("it cannot be copied: {0}")]
-    Copy(io::Error),
-    #[error("an earlier error has made it useless until it is opened anew")]
+    #[error("an earlier error has made it useless")]
     Poisoned,
-    #[error("it could not be opened before")]
-    Closed,
-    #[error("it does not say where it starts")]
-    NoMark,
     #[error("block at position {pos}: {error}")]
     Block { pos: u64, error: BlockError },
     #[error("positions {expected} to {found} are missing", found = found - 1)]
@@ -65,32 +80,66 @@ pub(super) struct Segment {
     db: Option<sled::Db>,
     poisoned: AtomicBool,
     file: File,
-    mark: Mark,
+    run: Mutex<Option<Run>>,
+    /// Octets of the file that were counted as written.
+    counted_bytes: AtomicU64,
+}
+
+/// The tree that is being filled.
+#[derive(Debug)]
+struct Run {
+    tree: sled::Tree,
+    blocks: usize,
+    bytes: usize,
 }
 
 impl SegmentError {
+    pub(super) fn hole(positions: &Range<u64>) -> Self {
+        Self::Hole { expected: positions.start, found: positions.end }
+    }
+
     /// Whether the files may be whole and the trouble elsewhere: then the same is worth trying again.
     pub(super) fn is_passing(&self) -> bool {
-        let io = match self {
-            Self::Io(error) | Self::Copy(error) | Self::Sled(sled::Error::Io(error)) => error,
-            _ => return false,
-        };
-        let passing = [libc::ENOSPC, libc::EDQUOT, libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
-        io.raw_os_error().is_some_and(|code| passing.contains(&code)) || is_locked(io)
+        let (Self::Io(error) | Self::Sled(sled::Error::Io(error))) = self else { return false };
+        is_passing(error)
+    }
+
+    /// Whether the disk is full.
+    pub(super) fn is_full(&self) -> bool {
+        let (Self::Io(error) | Self::Sled(sled::Error::Io(error))) = self else { return false };
+        is_full(error)
     }
 }
 
-/// sled says so in words only.
-fn is_locked(error: &io::Error) -> bool {
-    error.to_string().contains("could not acquire lock")
+/// Whether the trouble lies elsewhere than in the file.
+pub(super) fn is_passing(error: &io::Error) -> bool {
+    let passing = [libc::EMFILE, libc::ENFILE, libc::ENOMEM, libc::EAGAIN];
+    error.raw_os_error().is_some_and(|code| passing.contains(&code))
+}
+
+/// Whether the error says that the disk is full. sled repeats an earlier error in words.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    let is_code = [Some(libc::ENOSPC), Some(libc::EDQUOT)].contains(&error.raw_os_error());
+    is_code || error.kind() == io::ErrorKind::StorageFull || error.to_string().contains("StorageFull")
 }
 
 impl Segment {
-    /// Creates the segment that starts at `mark`. Durable when this returns.
-    pub(super) fn create(dir: &Path, mark: Mark) -> Result<Self, SegmentError> {
+    /// Creates an empty segment. Durable when this returns.
+    pub(super) fn create(dir: &Path) -> Result<Self, SegmentError> {
         create_private_dir(dir)?;
-        let segment = Self::new(dir, mark)?;
-        match segment.write_mark(dir) {
+        let db = open_watched(dir)?;
+        let segment = Self {
+            db: Some(db),
+            poisoned: AtomicBool::new(false),
+            file: File::open(dir.join(DB_FILE))?,
+            run: Mutex::default(),
+            counted_bytes: AtomicU64::new(0),
+        };
+        let synced = segment.sync().and_then(|_| {
+            sync_dir(dir)?;
+            Ok(sync_dir(dir.parent().unwrap_or(dir))?)
+        });
+        match synced {
             Ok(()) => Ok(segment),
             Err(error) => {
                 segment.abandon();
@@ -99,32 +148,11 @@ impl Segment {
         }
     }
 
-    fn write_mark(&self, dir: &Path) -> Result<(), SegmentError> {
-        let json = serde_json::to_vec(&self.mark).map_err(io::Error::from)?;
-        self.checked(self.db().insert(MARK_KEY, json))?;
-        self.sync()?;
-        sync_dir(dir)?;
-        Ok(sync_dir(dir.parent().unwrap_or(dir))?)
-    }
-
-    /// Closes a database that holds nothing of worth, on a thread of its own: closing may hang. Forgetting it would
-    /// cost a file descriptor at every try.
-    fn abandon(mut self) {
-        let db = self.db.take();
-        std::thread::Builder::new().name("sled-close".into()).spawn(move || drop(db)).ok();
-    }
-
-    /// Opens a segment that an earlier process, or this one, has written.
-    pub(super) fn open(dir: &Path) -> Result<Self, SegmentError> {
-        let mut segment = Self::new(dir, Mark::default())?;
-        let json = segment.checked(segment.db().get(MARK_KEY))?.ok_or(SegmentError::NoMark)?;
-        segment.mark = serde_json::from_slice(&json).map_err(|_| SegmentError::NoMark)?;
-        Ok(segment)
-    }
-
-    /// Where it starts.
-    pub(super) fn mark(&self) -> &Mark {
-        &self.mark
+    /// Moves an empty segment from `dir` to its place. Durable when this returns.
+    pub(super) fn move_to(&self, dir: &Path, place: &Path) -> io::Result<()> {
+        fs::rename(dir, place)?;
+        sync_dir(place.parent().unwrap_or(place))?;
+        sync_dir(dir.parent().unwrap_or(dir))
     }
 
     /// Whether an error made the database useless. What it holds on disk is not touched by that.
@@ -132,45 +160,94 @@ impl Segment {
         self.poisoned.load(Ordering::Relaxed)
     }
 
-    #[cfg(test)]
-    pub(super) fn poison(&self) {
-        self.poisoned.store(true, Ordering::Relaxed);
+    /// Has nothing more be written to it; `false` if that was so.
+    pub(super) fn poison(&self) -> bool {
+        !self.poisoned.swap(true, Ordering::Relaxed)
     }
 
-    /// Writes blocks by position; durable when this returns.
-    pub(super) fn write(&self, blocks: &[(u64, Vec<u8>)]) -> Result<(), SegmentError> {
+    /// Writes the mark that it starts at, in a commit of its own. Durable when this returns.
+    pub(super) fn begin(&self, mark: &Mark, written_at: Timestamp) -> Result<u64, SegmentError> {
+        self.checked(self.new_run(mark, written_at))?;
+        self.sync()
+    }
+
+    /// Writes blocks in order; durable when this returns, which is how many octets the disk had to write, about.
+    pub(super) fn write(&self, blocks: &[Packed], written_at: Timestamp) -> Result<u64, SegmentError> {
         if self.is_poisoned() {
             return Err(SegmentError::Poisoned);
         }
-        for (pos, block) in blocks {
-            self.checked(self.db().insert(pos.to_be_bytes(), block.as_slice()))?;
+        for block in blocks {
+            self.checked(self.insert(block, written_at))?;
         }
-        self.sync()?;
-        // A reader may have found it poisoned meanwhile, and have copied the file without these blocks.
-        if self.is_poisoned() { Err(SegmentError::Poisoned) } else { Ok(()) }
+        self.sync()
     }
 
-    /// The blocks from position `from` on, which one of them starts at, each with its position.
-    pub(super) fn blocks(&self, from: u64) -> impl Iterator<Item = Result<(u64, sled::IVec), SegmentError>> {
-        self.db().range(from.to_be_bytes()..).map(|item| {
-            let (key, value) = self.checked(item)?;
-            Ok((u64::from_be_bytes(key.as_ref().try_into().map_err(|_| SegmentError::NoMark)?), value))
-        })
+    /// Octets that it takes on the disk: of its file, and of the small one in which sled keeps its settings.
+    pub(super) fn disk_bytes(&self) -> u64 {
+        PAGE + self.file.metadata().map_or(0, |file| file.blocks() * 512)
     }
 
-    fn new(dir: &Path, mark: Mark) -> Result<Self, SegmentError> {
-        let db = open_watched(dir)?;
-        let file = File::open(dir.join("db"))?;
-        Ok(Self { db: Some(db), poisoned: AtomicBool::new(false), file, mark })
+    /// The blocks in order, from the start of the run that holds `pos` on; marks among them.
+    pub(super) fn blocks(&self, pos: u64) -> impl Iterator<Item = Result<sled::IVec, SegmentError>> {
+        let db = self.db();
+        let mut runs: Vec<u64> = db
+            .tree_names()
+            .iter()
+            .filter_map(|name| Some(u64::from_be_bytes(name.as_ref().try_into().ok()?)))
+            .collect();
+        runs.sort_unstable();
+        let first = runs.partition_point(|&run| run <= pos).saturating_sub(1);
+        runs.drain(..first);
+        let blocks = move |run: u64| {
+            let (tree, error) = match self.checked(db.open_tree(run.to_be_bytes())) {
+                Ok(tree) => (Some(tree), None),
+                Err(error) => (None, Some(Err(SegmentError::from(error)))),
+            };
+            let blocks = tree.into_iter().flat_map(|tree| tree.iter());
+            blocks.map(|item| Ok(self.checked(item)?.1)).chain(error)
+        };
+        runs.into_iter().flat_map(blocks)
+    }
+
+    fn insert(&self, block: &Packed, written_at: Timestamp) -> Result<(), sled::Error> {
+        let is_full = |run: &Run| {
+            run.blocks >= RUN_BLOCKS && run.bytes >= RUN_BYTES_MIN
+                || run.bytes + block.bytes.len() > RUN_BYTES_MAX
+        };
+        if self.run().as_ref().is_none_or(is_full) {
+            self.new_run(&block.mark, written_at)?;
+        }
+        if let Some(run) = &mut *self.run() {
+            run.tree.insert(block.mark.pos.to_be_bytes(), block.bytes.as_slice())?;
+            run.blocks += 1;
+            run.bytes += block.bytes.len();
+        }
+        Ok(())
+    }
+
+    fn new_run(&self, mark: &Mark, written_at: Timestamp) -> Result<(), sled::Error> {
+        let tree = self.db().open_tree(mark.pos.to_be_bytes())?;
+        tree.insert(MARK_KEY, block::encode_mark(mark, written_at))?;
+        *self.run() = Some(Run { tree, blocks: 0, bytes: 0 });
+        Ok(())
+    }
+
+    fn run(&self) -> std::sync::MutexGuard<'_, Option<Run>> {
+        self.run.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn db(&self) -> &sled::Db {
         self.db.as_ref().expect("taken only when dropped")
     }
 
-    fn sync(&self) -> Result<(), SegmentError> {
+    /// Makes durable what was inserted. Returns the octets that this wrote: whole pages, of which the first had been written
+    /// in part before.
+    fn sync(&self) -> Result<u64, SegmentError> {
         self.checked(self.db().flush())?;
-        Ok(self.checked(self.file.sync_data())?)
+        self.checked(self.file.sync_data())?;
+        let length = self.file.metadata()?.len();
+        let before = self.counted_bytes.swap(length, Ordering::Relaxed);
+        Ok(length.max(before + 1).div_ceil(PAGE) * PAGE - before / PAGE * PAGE)
     }
 
     /// Poisons the segment if there was an error.
@@ -180,14 +257,28 @@ impl Segment {
         }
         result
     }
+
+    /// Closes a database that holds nothing of worth, on a thread of its own: closing may hang. Forgetting it would
+    /// cost a file descriptor at every try.
+    pub(super) fn abandon(mut self) {
+        drop(self.run().take());
+        let db = self.db.take();
+        std::thread::Builder::new().name("sled-close".into()).spawn(move || drop(db)).ok();
+    }
 }
 
 impl Drop for Segment {
     fn drop(&mut self) {
         if self.poisoned.load(Ordering::Relaxed) {
+            std::mem::forget(self.run().take());
             std::mem::forget(self.db.take());
         }
     }
+}
+
+/// Runs something that goes through sled, which may panic on damaged files.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, SegmentError>) -> Result<T, SegmentError> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).unwrap_or(Err(SegmentError::Panicked))
 }
 
 /// Opens a database on a thread of its own, so that a panic or a hang stays there.
@@ -195,94 +286,12 @@ fn open_watched(dir: &Path) -> Result<sled::Db, SegmentError> {
     let config = sled::Config::new().path(dir).cache_capacity(CACHE_BYTES).flush_every_ms(None);
     let (sender, receiver) = mpsc::sync_channel(1);
     std::thread::Builder::new().name("sled-open".into()).spawn(move || {
-        let mut opened = config.open();
-        // A database that was just closed may still hold its lock for a moment.
-        for _ in 0..LOCK_ATTEMPTS {
-            if !matches!(&opened, Err(sled::Error::Io(error)) if is_locked(error)) {
-                break;
-            }
-            std::thread::sleep(LOCK_PAUSE);
-            opened = config.open();
-        }
         // Nobody listens any more after the time-out; the database is closed then.
-        drop(sender.send(opened));
+        drop(sender.send(config.open()));
     })?;
     match receiver.recv_timeout(OPEN_TIMEOUT) {
         Ok(opened) => Ok(opened?),
         Err(mpsc::RecvTimeoutError::Timeout) => Err(SegmentError::Timeout),
         Err(mpsc::RecvTimeoutError::Disconnected) => Err(SegmentError::Panicked),
     }
-}
-
-/// The directory of the segment that starts at position `first_pos`.
-pub(super) fn dir_name(first_pos: u64) -> String {
-    format!("seg-{first_pos:020}")
-}
-
-/// The segments in a lane's directory by first position, once what a crash left half done there is finished.
-pub(super) fn list(lane: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
-    let mut segments = Vec::new();
-    for entry in fs::read_dir(lane)? {
-        let mut path = entry?.path();
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default().to_owned();
-        let original = name.strip_prefix(COPY).map(|original| lane.join(original));
-        if name.starts_with(DEAD) || original.as_ref().is_some_and(|original| original.exists()) {
-            fs::remove_dir_all(&path)?;
-            continue;
-        }
-        if let Some(original) = original {
-            fs::rename(&path, &original)?;
-            path = original;
-        }
-        let pos = name.trim_start_matches(COPY).strip_prefix("seg-").and_then(|pos| pos.parse().ok());
-        segments.extend(pos.map(|pos| (pos, path)));
-    }
-    segments.sort();
-    Ok(segments)
-}
-
-/// Gives a poisoned segment new files with the same content: the old ones stay locked by the forgotten database
-/// for as long as the process lives.
-pub(super) fn copy(dir: &Path) -> io::Result<()> {
-    let sibling = sibling(dir, COPY);
-    if !dir.exists() && sibling.exists() {
-        // An earlier try came as far as this.
-        return fs::rename(&sibling, dir);
-    }
-    if sibling.exists() {
-        fs::remove_dir_all(&sibling)?;
-    }
-    create_private_dir(&sibling)?;
-    for name in ["conf", "db"] {
-        fs::copy(dir.join(name), sibling.join(name))?;
-        File::open(sibling.join(name))?.sync_all()?;
-    }
-    sync_dir(&sibling)?;
-    // A crash between the two renames leaves the finished copy alone, which `list` then takes.
-    let dead = bury(dir)?;
-    fs::rename(&sibling, dir)?;
-    sync_dir(dir.parent().unwrap_or(dir))?;
-    // Otherwise the next start removes it.
-    fs::remove_dir_all(dead).ok();
-    Ok(())
-}
-
-/// Removes a segment's directory. It is renamed first, so that a crash leaves nothing half removed to be read.
-pub(super) fn remove(dir: &Path) -> io::Result<()> {
-    fs::remove_dir_all(bury(dir)?)
-}
-
-fn bury(dir: &Path) -> io::Result<PathBuf> {
-    let dead = sibling(dir, DEAD);
-    if dead.exists() {
-        fs::remove_dir_all(&dead)?;
-    }
-    fs::rename(dir, &dead)?;
-    sync_dir(dir.parent().unwrap_or(dir))?;
-    Ok(dead)
-}
-
-fn sibling(dir: &Path, prefix: &str) -> PathBuf {
-    let name = dir.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    dir.with_file_name(format!("{prefix}{name}"))
 }

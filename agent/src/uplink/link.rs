@@ -15,6 +15,7 @@ use tracing::{error, info, warn};
 use vitrine_protocol::{
     envelope::{State, Status, VERSION},
     event::EventId,
+    time::Timestamp,
     topic::Stream,
 };
 
@@ -112,30 +113,47 @@ impl<'a> Link<'a> {
     async fn send(&mut self) -> Result<(), Lost> {
         let now = self.uplink.clock.now().utc;
         self.uplink.lanes.iter_mut().for_each(|lane| lane.release(now));
-        for (index, lane) in Lane::ALL.into_iter().enumerate() {
-            while self.window.has_room(0) {
-                if let Some(from) = self.uplink.lanes[index].read_from() {
-                    let chunk = self.uplink.spool.read(lane, from, now).await;
-                    for refused in self.uplink.lanes[index].read(chunk, self.limits) {
-                        let batch::Refused { stream, seq, why, .. } = refused;
-                        error!(%stream, seq, "an event cannot be sent and is passed over: {why}");
-                        self.uplink.stats.update(|stats| stats.refused_events += 1);
+        while self.window.has_room(0) {
+            let mut next = None;
+            for lane in self.uplink.turn.order() {
+                if let Some(bytes_max) = self.next_batch(lane, now).await {
+                    next = Some((lane, bytes_max));
+                    break;
+                }
+            }
+            match next {
+                Some((lane, bytes_max)) if self.window.has_room(bytes_max) => {
+                    if let Some((batch, source)) = self.uplink.lanes[lane as usize].pop() {
+                        self.uplink.turn.sent(lane);
+                        self.publish(lane as usize, batch, source)?;
                     }
-                    self.settle(index);
                 }
-                let reader = &mut self.uplink.lanes[index];
-                match reader.front() {
-                    Some(batch) if !self.window.has_room(batch.packet_bytes_max()) => return Ok(()),
-                    Some(_) => {}
-                    None if reader.is_drained() => break,
-                    None => continue,
-                }
-                if let Some((batch, source)) = reader.pop() {
-                    self.publish(index, batch, source)?;
-                }
+                Some(_) | None => break,
             }
         }
         Ok(())
+    }
+
+    /// Reads on in `lane` until a batch waits, and returns how large its message may become; `None` at the lane's end.
+    async fn next_batch(&mut self, lane: Lane, now: Timestamp) -> Option<usize> {
+        let index = lane as usize;
+        loop {
+            if let Some(from) = self.uplink.lanes[index].read_from() {
+                let chunk = self.uplink.spool.read(lane, from, now).await;
+                for refused in self.uplink.lanes[index].read(chunk, self.limits) {
+                    let batch::Refused { stream, seq, why, .. } = refused;
+                    error!(%stream, seq, "an event cannot be sent and is passed over: {why}");
+                    self.uplink.stats.update(|stats| stats.refused_events += 1);
+                }
+                self.settle(index);
+            }
+            let reader = &self.uplink.lanes[index];
+            match reader.front() {
+                Some(batch) => return Some(batch.packet_bytes_max()),
+                None if reader.is_drained() => return None,
+                None => {}
+            }
+        }
     }
 
     fn publish(&mut self, lane: usize, batch: Batch, source: Source) -> Result<(), Lost> {

@@ -9,6 +9,7 @@ use std::{
     sync::atomic::{AtomicUsize, Ordering},
     thread,
 };
+use vitrine_agent::spool::Scan;
 use vitrine_tests::{
     agent::{Agent, files},
     http,
@@ -73,9 +74,17 @@ fn events_wait_for_a_broker_that_is_not_there_yet() {
 #[test]
 fn flipped_bytes_on_disk_cost_their_events_alone_and_are_told() {
     damage(|segment| {
+        let blocks = Scan::of(segment.parent().unwrap()).unwrap().blocks().to_vec();
         let mut bytes = fs::read(segment).unwrap();
-        let end = bytes.iter().rposition(|&byte| byte != 0).unwrap();
-        bytes[end / 2..end / 2 + 64].iter_mut().for_each(|byte| *byte = !*byte);
+        // The file may hold older copies of a block.
+        for block in &blocks[blocks.len() / 2..][..3] {
+            let block = bytes[block.offset as usize..][..block.length].to_vec();
+            for at in 0..=bytes.len() - block.len() {
+                if bytes[at..].starts_with(&block) {
+                    bytes[at..at + 64].iter_mut().for_each(|byte| *byte = !*byte);
+                }
+            }
+        }
         fs::write(segment, bytes).unwrap();
     });
 }

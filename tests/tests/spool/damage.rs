@@ -1,0 +1,179 @@
+//! Storage that rots: bits flip, pages turn to rubbish, files lose their end. Whatever it is, every event still comes, or
+//! lies in exactly one gap; and who looks through the segments finds the damage.
+
+use super::check;
+use std::{
+    fs::{self, File},
+    os::unix::fs::FileExt,
+    path::{Path, PathBuf},
+};
+use vitrine_agent::spool::{Lane, Offline, Scan};
+use vitrine_protocol::event::GapReason;
+use vitrine_tests::spool::{
+    disk, effort,
+    ledger::{Balance, Ledger},
+    load,
+    queue::{self, Queue, Settings},
+};
+
+const PAGE: u64 = 4096;
+/// Of each lane's two streams together.
+const EVENTS: u64 = 1200;
+const EVENT_OCTETS: usize = 1500;
+
+/// What happens to a file at some octet of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Damage {
+    /// One bit is another.
+    Flip,
+    /// The file ends there.
+    Truncate,
+    /// From there on to the end of the page there is something else.
+    Overwrite,
+}
+
+/// A segment of a lane.
+#[derive(Clone, Debug)]
+struct Place {
+    lane: Lane,
+    /// Below the spool's.
+    dir: PathBuf,
+    is_newest: bool,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damage_costs_what_gaps_state_and_is_found() {
+    let seed = effort::seed("damage");
+    let mut random = fastrand::Rng::with_seed(seed);
+    let dir = tempfile::tempdir().unwrap();
+    let whole = dir.path().join("whole");
+    let ledger = fill(&whole).await;
+    let places = places(&whole);
+    assert!(!is_found(&whole), "something is wrong already");
+    let rounds = effort::rounds(60, 400);
+    let (mut lossy, mut lost, mut harmless) = (0, 0, 0);
+    for round in 0..rounds {
+        let spool = dir.path().join(format!("round-{round}"));
+        disk::copy_dir(&whole, &spool);
+        let place = random.choice(&places).unwrap();
+        let (damage, at) = injure(&spool.join(&place.dir).join("db"), &mut random);
+        let what = format!("round {round}, {damage:?} at {at} of {place:?}");
+        let is_found = is_found(&spool);
+        let mut ledger = ledger.clone();
+        let balance = go_on(&spool, &mut ledger, round).await.unwrap_or_else(|e| panic!("{what}: {e}"));
+        assert_eq!(balance.split_hole(), None, "{what}");
+        for hole in &balance.holes {
+            assert!(hole.reason == GapReason::Corrupt, "{what}: {hole}");
+            assert!(Lane::of(hole.stream) == place.lane, "{what}: {hole}");
+            assert!(hole.exact || place.is_newest, "{what}: {hole}");
+        }
+        if damage == Damage::Flip {
+            let streams = load::streams(place.lane);
+            let of = |stream| balance.holes.iter().filter(|hole| hole.stream == stream).count();
+            assert!(streams.into_iter().all(|stream| of(stream) <= 1), "{what}: {:?}", balance.holes);
+        }
+        assert!(is_found || balance.holes.is_empty(), "{what}: lossy, and not found");
+        lossy += u64::from(!balance.holes.is_empty());
+        harmless += u64::from(!is_found);
+        lost += balance.lost;
+        fs::remove_dir_all(&spool).unwrap();
+    }
+    println!(
+        "damage: {rounds} rounds, {lossy} lost something, {lost} events in all; {harmless} hit nothing of worth"
+    );
+    assert!(lossy > rounds / 4, "the damage was too little to test anything");
+}
+
+/// A spool with several closed segments in every lane, which was closed well.
+async fn fill(spool: &Path) -> Ledger {
+    let mut ledger = Ledger::default();
+    let queue = Queue::open(spool, Settings::ROOMY).unwrap();
+    for serial in (0..EVENTS).step_by(30) {
+        for lane in Lane::ALL {
+            let streams = load::streams(lane);
+            let events =
+                (serial..serial + 30).map(|n| load::event(streams[usize::from(n % 7 == 0)], n, EVENT_OCTETS));
+            queue::commit(&queue.spool(), events.collect()).await.unwrap();
+        }
+    }
+    for lane in Lane::ALL {
+        let [often, seldom] = load::streams(lane);
+        for n in 0..EVENTS {
+            ledger.answered(if n % 7 == 0 { seldom } else { often }, n..n + 1);
+        }
+    }
+    queue.close().await.unwrap();
+    ledger
+}
+
+/// All segments.
+fn places(spool: &Path) -> Vec<Place> {
+    let offline = Offline::open(spool).unwrap();
+    let mut places = Vec::new();
+    for lane in Lane::ALL {
+        let segments = offline.lane(lane).unwrap().segments;
+        assert!(segments.len() > 3, "{lane:?}: {segments:?}");
+        places.extend(segments.into_iter().map(|segment| Place {
+            lane,
+            dir: segment.dir.strip_prefix(spool).unwrap().to_owned(),
+            is_newest: segment.end_pos.is_none(),
+        }));
+    }
+    places
+}
+
+/// Whether looking through a spool that was closed well finds something wrong.
+fn is_found(spool: &Path) -> bool {
+    let offline = Offline::open(spool).unwrap();
+    Lane::ALL.into_iter().any(|lane| {
+        let lane = offline.lane(lane).unwrap();
+        lane.segments.iter().any(|segment| {
+            let end = segment.end_pos.unwrap_or(lane.head.pos);
+            Scan::of(&segment.dir).map_or(true, |scan| {
+                scan.mark().is_none() || !scan.holes(segment.first_pos, Some(end)).is_empty()
+            })
+        })
+    })
+}
+
+fn injure(path: &Path, random: &mut fastrand::Rng) -> (Damage, u64) {
+    let file = File::options().read(true).write(true).open(path).unwrap();
+    let length = file.metadata().unwrap().len();
+    let at = random.u64(..length);
+    match random.u8(..4) {
+        0 => {
+            file.set_len(at).unwrap();
+            (Damage::Truncate, at)
+        }
+        1 => {
+            let rubbish: Vec<u8> =
+                std::iter::repeat_with(|| random.u8(..)).take((PAGE - at % PAGE) as usize).collect();
+            file.write_all_at(&rubbish, at).unwrap();
+            file.set_len(length).unwrap();
+            (Damage::Overwrite, at)
+        }
+        _ => {
+            let mut octet = [0];
+            file.read_exact_at(&mut octet, at).unwrap();
+            octet[0] ^= 1 << random.u8(..8);
+            file.write_all_at(&octet, at).unwrap();
+            (Damage::Flip, at)
+        }
+    }
+}
+
+/// Works on with the damaged spool, and reads all of it, twice: a gap must not be stated again.
+async fn go_on(spool: &Path, ledger: &mut Ledger, round: u64) -> Result<Balance, String> {
+    let queue = Queue::open(spool, Settings::ROOMY).map_err(|e| e.to_string())?;
+    let serial = EVENTS + round;
+    for lane in Lane::ALL {
+        let [stream, _] = load::streams(lane);
+        queue::commit(&queue.spool(), vec![load::event(stream, serial, 100)])
+            .await
+            .map_err(|e| e.to_string())?;
+        ledger.answered(stream, serial..serial + 1);
+    }
+    queue.close().await.map_err(|e| e.to_string())?;
+    check(spool, Settings::ROOMY, ledger, false).await?;
+    check(spool, Settings::ROOMY, ledger, true).await
+}
