@@ -61,8 +61,8 @@
 //! # Writing
 //! A segment is written by one process, in order, and closed at 4 MiB of blocks, or 8 MiB of file. A commit is written block by
 //! block; then `flush()` and `fdatasync`; then the answer; then the next commit. A new segment gets its name, and its parent is
-//! synced, when its mark is durable. In the lane's file, `reserved` is kept ahead of writing, so that numbering
-//! can go on above it when the newest segment is lost. A process
+//! synced, when its mark is durable. In the lane's file, `reserved` is kept ahead of writing, and names every
+//! stream that was written, so that numbering can go on above it when the newest segment is lost. A process
 //! starts with a new segment; the newest one stays, even if all of it is acknowledged, to tell the numbering.
 //!
 //! A closed segment that sled has made large, because its commits were small, and that will not be sent soon, is written anew in

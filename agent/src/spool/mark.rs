@@ -1,6 +1,5 @@
 //! Records, the numbers they get, and what is missing between two points of a lane.
 
-use super::Lane;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use vitrine_protocol::{event::GapReason, topic::Stream};
@@ -51,13 +50,18 @@ impl Mark {
         }
     }
 
-    /// Skips `n` positions, any of which may have been an event of any stream of the lane.
-    pub(super) fn skip(&mut self, lane: Lane, n: u64) {
+    /// Skips `n` positions, any of which may have been an event of any of `streams`.
+    pub(super) fn skip(&mut self, streams: impl IntoIterator<Item = Stream>, n: u64) {
         self.pos += n;
         self.exact = false;
-        for stream in lane.streams() {
+        for stream in streams {
             *self.seqs.entry(stream).or_insert(1) += n;
         }
+    }
+
+    /// Whether everything before was reserved for its stream.
+    pub(super) fn is_within(&self, reserved: &Self) -> bool {
+        self.pos <= reserved.pos && self.seqs.keys().all(|stream| reserved.seqs.contains_key(stream))
     }
 
     /// What is missing between `earlier` and this mark.

@@ -256,6 +256,21 @@ async fn a_write_error_moves_on_to_a_new_segment_and_loses_nothing() {
     assert_eq!(seqs(&read_all(&again, Lane::Facts).await.0, Stream::Stock), (1..=30).collect::<Vec<_>>());
 }
 
+/// Changes an octet in every copy of the block at `pos`.
+fn damage_block(segment: &Path, pos: u64) -> Found {
+    let db = segment.join("db");
+    let found = *Scan::of(segment).unwrap().blocks().iter().find(|block| block.pos == pos).unwrap();
+    let mut bytes = fs::read(&db).unwrap();
+    let block = bytes[found.offset as usize..][..found.length].to_vec();
+    for at in 0..=bytes.len() - block.len() {
+        if bytes[at..].starts_with(&block) {
+            bytes[at + 30] ^= 1;
+        }
+    }
+    fs::write(&db, bytes).unwrap();
+    found
+}
+
 /// Whatever is damaged, every event comes or lies in exactly one gap, and the spool goes on.
 async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
     let dir = tempfile::tempdir().unwrap();
@@ -271,9 +286,7 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
     commit(&spool, vec![event(Stream::Stock, 800)]).await;
     let (records, upto) = read_all(&spool, Lane::Facts).await;
     let got = seqs(&records, Stream::Stock);
-    let mut gaps = gaps(&spool).await;
-    // Where numbers had to be skipped, they were in every stream of the lane.
-    assert!(exact || gaps.remove(&(Stream::Devices, 1, 8192, false)), "{gaps:?}");
+    let gaps = gaps(&spool).await;
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     let &(stream, first, last, gap_exact) = gaps.first().unwrap();
     assert_eq!((stream, gap_exact), (Stream::Stock, exact));
@@ -298,11 +311,8 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
 #[tokio::test]
 async fn a_segment_with_a_flipped_bit_costs_a_gap() {
     let flip = |segments: &[PathBuf]| {
-        let db = segments[1].join("db");
-        let mut bytes = fs::read(&db).unwrap();
-        let middle = bytes.iter().rposition(|&b| b != 0).unwrap() / 2;
-        bytes[middle] ^= 0x10;
-        fs::write(&db, bytes).unwrap();
+        let blocks = Scan::of(&segments[1]).unwrap().blocks().to_vec();
+        damage_block(&segments[1], blocks[blocks.len() / 2].pos);
     };
     check_damage(flip, true).await;
 }

@@ -13,21 +13,6 @@ async fn crashed() -> tempfile::TempDir {
     crash(dir.path())
 }
 
-/// Changes an octet in every copy of the block at `pos`.
-fn damage_block(segment: &Path, pos: u64) -> Found {
-    let db = segment.join("db");
-    let found = *Scan::of(segment).unwrap().blocks().iter().find(|block| block.pos == pos).unwrap();
-    let mut bytes = fs::read(&db).unwrap();
-    let block = bytes[found.offset as usize..][..found.length].to_vec();
-    for at in 0..=bytes.len() - block.len() {
-        if bytes[at..].starts_with(&block) {
-            bytes[at + 30] ^= 1;
-        }
-    }
-    fs::write(&db, bytes).unwrap();
-    found
-}
-
 #[tokio::test]
 async fn a_damaged_block_costs_its_own_events_alone() {
     let crashed = crashed().await;
