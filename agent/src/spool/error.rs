@@ -51,6 +51,16 @@ pub enum SpoolError {
         /// Whether the disk is full.
         is_full: bool,
     },
+    /// The agent that has the spool does not say how it stands.
+    #[error(
+        "{socket}: the agent that has the spool does not answer here: {error}; name its socket with --socket"
+    )]
+    NoAnswer {
+        /// Where it was asked.
+        socket: PathBuf,
+        /// What was said.
+        error: io::Error,
+    },
     /// The agent is going down.
     #[error("the spool is closed")]
     Closed,

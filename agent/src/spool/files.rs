@@ -10,7 +10,7 @@ const LOCK_FILE: &str = "lock";
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// The birth, and a copy of it.
-const BIRTH_FILES: [&str; 2] = ["spool", "spool-copy"];
+pub(super) const BIRTH_FILES: [&str; 2] = ["spool", "spool-copy"];
 /// The format that is written.
 const FORMAT: u32 = 2;
 
@@ -32,17 +32,19 @@ pub(super) struct Checkpoint<S> {
 /// Makes sure that no other process has the spool, for as long as the file lives.
 pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK_FILE);
-    try_lock(dir, File::create(&path).map_err(|e| SpoolError::io(&path, e))?)
+    let file = File::create(&path).map_err(|e| SpoolError::io(&path, e))?;
+    locked(dir, file.try_lock(), file)
 }
 
-/// The same of a spool that is only looked at, and has to be there.
-pub(super) fn lock_existing(dir: &Path) -> Result<File, SpoolError> {
+/// Makes sure that no process changes a spool that is only looked at, and has to be there. Others may look as well.
+pub(super) fn lock_to_look(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK_FILE);
-    try_lock(dir, File::open(&path).map_err(|e| SpoolError::io(&path, e))?)
+    let file = File::open(&path).map_err(|e| SpoolError::io(&path, e))?;
+    locked(dir, file.try_lock_shared(), file)
 }
 
-fn try_lock(dir: &Path, file: File) -> Result<File, SpoolError> {
-    match file.try_lock() {
+fn locked(dir: &Path, lock: Result<(), std::fs::TryLockError>, file: File) -> Result<File, SpoolError> {
+    match lock {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::Locked(dir.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(dir, e)),

@@ -2,7 +2,7 @@
 
 mod bounds;
 mod damage;
-mod offline;
+mod view;
 
 use super::*;
 use std::{

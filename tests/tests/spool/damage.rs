@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
-use vitrine_agent::spool::{Lane, Offline, Scan};
+use vitrine_agent::spool::{Lane, Scan, View};
 use vitrine_protocol::event::GapReason;
 use vitrine_tests::spool::{
     disk, effort,
@@ -49,7 +49,7 @@ async fn damage_costs_what_gaps_state_and_is_found() {
     let whole = dir.path().join("whole");
     let ledger = fill(&whole).await;
     let places = places(&whole);
-    assert!(!is_found(&whole), "something is wrong already");
+    assert!(!is_found(&whole, None), "something is wrong already");
     let rounds = effort::rounds(60, 400);
     let (mut lossy, mut lost, mut harmless) = (0, 0, 0);
     for round in 0..rounds {
@@ -58,7 +58,7 @@ async fn damage_costs_what_gaps_state_and_is_found() {
         let place = random.choice(&places).unwrap();
         let (damage, at) = injure(&spool.join(&place.dir).join("db"), &mut random);
         let what = format!("round {round}, {damage:?} at {at} of {place:?}");
-        let is_found = is_found(&spool);
+        let is_found = is_found(&spool, Some(place.lane));
         let mut ledger = ledger.clone();
         let balance = go_on(&spool, &mut ledger, round).await.unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(balance.split_hole(), None, "{what}");
@@ -108,10 +108,10 @@ async fn fill(spool: &Path) -> Ledger {
 
 /// All segments.
 fn places(spool: &Path) -> Vec<Place> {
-    let offline = Offline::open(spool).unwrap();
+    let view = View::open(spool).unwrap();
     let mut places = Vec::new();
     for lane in Lane::ALL {
-        let segments = offline.lane(lane).unwrap().segments;
+        let segments = view.lane(lane).unwrap().segments;
         assert!(segments.len() > 3, "{lane:?}: {segments:?}");
         places.extend(segments.into_iter().map(|segment| Place {
             lane,
@@ -122,18 +122,11 @@ fn places(spool: &Path) -> Vec<Place> {
     places
 }
 
-/// Whether looking through a spool that was closed well finds something wrong.
-fn is_found(spool: &Path) -> bool {
-    let offline = Offline::open(spool).unwrap();
-    Lane::ALL.into_iter().any(|lane| {
-        let lane = offline.lane(lane).unwrap();
-        lane.segments.iter().any(|segment| {
-            let end = segment.end_pos.unwrap_or(lane.head.pos);
-            Scan::of(&segment.dir).map_or(true, |scan| {
-                scan.mark().is_none() || !scan.holes(segment.first_pos, Some(end)).is_empty()
-            })
-        })
-    })
+/// Whether `vitrine spool verify` finds something wrong in the lane, and nothing elsewhere.
+fn is_found(spool: &Path, lane: Option<Lane>) -> bool {
+    let found = verify(&View::open(spool).unwrap()).unwrap().findings;
+    assert!(found.iter().all(|finding| finding.lane == lane), "{found:#?}");
+    !found.is_empty()
 }
 
 fn injure(path: &Path, random: &mut fastrand::Rng) -> (Damage, u64) {
