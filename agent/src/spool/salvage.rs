@@ -173,12 +173,13 @@ impl Salvage {
         self.recovered.streams = self.streams.into_values().collect();
         for (lane, missing) in self.missing {
             let seen = self.seen.entry(lane).or_default();
-            let records = missing.positions.iter().map(|hole| seen.count_missing(hole)).sum();
+            let records = missing.holes.iter().map(|(_, hole)| seen.count_missing(hole)).sum();
+            let Some((dir, _)) = missing.holes.first().cloned() else { continue };
             // Another copy may miss the same.
-            missing.positions.into_iter().for_each(|hole| seen.add(hole));
+            missing.holes.into_iter().for_each(|(_, hole)| seen.add(hole));
             if records > 0 {
                 let seqs = missing.losses.into_iter().map(SeqRange::from).collect();
-                self.recovered.missing.push(Lost { dir: missing.dir, records, seqs });
+                self.recovered.missing.push(Lost { dir, records, seqs });
             }
         }
         self.recovered

@@ -2,6 +2,7 @@
 
 mod bounds;
 mod damage;
+mod verify;
 mod view;
 
 use super::*;

@@ -26,12 +26,11 @@ pub struct SeqRange {
     pub last_seq: u64,
 }
 
-/// Positions that no block holds, one hole or several.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Positions that no block holds: a hole, or several of which it does not show which has held what.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Missing {
-    /// The segment in which they should be.
-    pub(super) dir: PathBuf,
-    pub(super) positions: Vec<Range<u64>>,
+    /// By the segments in which they should be, in order.
+    pub(super) holes: Vec<(PathBuf, Range<u64>)>,
     /// The numbers that they have held; the rest were notes.
     pub(super) losses: Vec<Loss>,
     /// Whether `losses` tells all of them.
@@ -63,13 +62,8 @@ impl From<Loss> for SeqRange {
 }
 
 impl Missing {
-    /// The position after the last one.
-    pub(super) fn end_pos(&self) -> u64 {
-        self.positions.last().map_or(0, |hole| hole.end)
-    }
-
     fn is_accounted_for(&self) -> bool {
-        let positions: u64 = self.positions.iter().map(|hole| hole.end - hole.start).sum();
+        let positions: u64 = self.holes.iter().map(|(_, hole)| hole.end - hole.start).sum();
         positions <= self.losses.iter().map(Loss::events).sum()
     }
 }
@@ -116,7 +110,7 @@ impl Trail {
                             RecordBody::Event { .. } => passed.events += 1,
                             RecordBody::Note(_) => passed.notes += 1,
                         }
-                        self.take(dir, &body);
+                        self.take(&body);
                     }
                 }
             }
@@ -130,7 +124,7 @@ impl Trail {
         if pos > self.at.pos {
             let hole = self.at.pos..pos;
             self.at.pos = pos;
-            self.open(dir).positions.push(hole);
+            self.open.get_or_insert_default().holes.push((dir.to_owned(), hole));
         }
     }
 
@@ -142,7 +136,7 @@ impl Trail {
         self.skip_to(dir, mark.pos);
         let losses = mark.losses_since(&self.at, GapReason::Corrupt);
         if self.is_known && !losses.is_empty() {
-            self.open(dir).losses.extend(losses);
+            self.open.get_or_insert_default().losses.extend(losses);
         }
         self.close(self.is_known);
         (self.at, self.is_known) = (mark, true);
@@ -160,13 +154,13 @@ impl Trail {
         self.closed
     }
 
-    fn take(&mut self, dir: &Path, body: &RecordBody) {
+    fn take(&mut self, body: &RecordBody) {
         if let RecordBody::Event { stream, seq, .. } = *body
             && self.is_known
             && seq > self.at.seq(stream)
         {
             let first_seq = self.at.seq(stream);
-            let open = self.open(dir);
+            let open = self.open.get_or_insert_default();
             let reason = GapReason::Corrupt;
             open.losses.push(Loss { stream, first_seq, last_seq: seq - 1, reason, exact: true });
             if open.is_accounted_for() {
@@ -174,12 +168,6 @@ impl Trail {
             }
         }
         self.at.advance(body);
-    }
-
-    fn open(&mut self, dir: &Path) -> &mut Missing {
-        let none =
-            || Missing { dir: dir.to_owned(), positions: Vec::new(), losses: Vec::new(), is_told: false };
-        self.open.get_or_insert_with(none)
     }
 
     fn close(&mut self, is_told: bool) {

@@ -13,7 +13,7 @@ use super::{
     trail::{Missing, Passed, Trail},
 };
 use serde::{Serialize, de::IgnoredAny};
-use std::{collections::BTreeMap, io, path::PathBuf, thread, time::Duration};
+use std::{collections::BTreeMap, io, ops::Range, path::PathBuf, thread, time::Duration};
 
 /// How often, and after which pause, damage in a spool that is in use is looked at again. A lane's file is written about every 200 ms.
 const LOOKS: u32 = 4;
@@ -50,7 +50,7 @@ pub struct Finding {
     pub error: Option<String>,
     /// The positions that cannot be read.
     pub positions: Vec<PosRange>,
-    /// The numbers that they have held, as far as known.
+    /// The numbers that they have held, as far as known: where several segments in a row cannot be read, those of all of them.
     pub seqs: Vec<SeqRange>,
     /// What it costs.
     pub consequence: Consequence,
@@ -181,30 +181,35 @@ impl Verified {
             missing.is_told && !missing.losses.is_empty() && missing.losses.iter().all(stated)
         };
         for missing in trail.finish() {
-            let is_evicted = missing.dir == lane_files.dir && is_stated(&missing);
-            if is_evicted {
-                continue;
-            }
-            let consequence = if missing.end_pos() <= lane_files.cursor.pos && !missing.positions.is_empty() {
-                Consequence::Nothing
-            } else if is_stated(&missing) {
+            let consequence = if is_stated(&missing) {
                 Consequence::Stated
             } else if missing.is_told && missing.losses.is_empty() {
                 Consequence::Memory
             } else {
                 Consequence::Lost
             };
-            starts.retain(|dir| *dir != missing.dir);
-            let error = errors.remove(&missing.dir);
-            let damage = if error.is_some() { Damage::Segment } else { Damage::Blocks };
-            let range =
-                |hole: &std::ops::Range<u64>| PosRange { first_pos: hole.start, last_pos: hole.end - 1 };
-            self.findings.push(Finding {
-                error,
-                positions: missing.positions.iter().map(range).collect(),
-                seqs: missing.losses.into_iter().map(SeqRange::from).collect(),
-                ..Finding::of_file(missing.dir, Some(lane), damage, consequence)
-            });
+            let seqs: Vec<_> = missing.losses.into_iter().map(SeqRange::from).collect();
+            let mut holes = missing.holes.as_slice();
+            while let Some((dir, _)) = holes.first() {
+                let count = holes.iter().take_while(|(of, _)| of == dir).count();
+                let (of_dir, rest) = holes.split_at(count);
+                holes = rest;
+                // Evicted, and the platform was told.
+                if *dir == lane_files.dir && consequence == Consequence::Stated {
+                    continue;
+                }
+                starts.retain(|start| start != dir);
+                let error = errors.remove(dir);
+                let damage = if error.is_some() { Damage::Segment } else { Damage::Blocks };
+                let is_acknowledged = of_dir.iter().all(|(_, hole)| hole.end <= lane_files.cursor.pos);
+                let consequence = if is_acknowledged { Consequence::Nothing } else { consequence };
+                self.findings.push(Finding {
+                    error,
+                    positions: of_dir.iter().map(|(_, hole)| PosRange::from(hole)).collect(),
+                    seqs: seqs.clone(),
+                    ..Finding::of_file(dir.clone(), Some(lane), damage, consequence)
+                });
+            }
         }
         for (dir, error) in errors {
             let finding = Finding::of_file(dir, Some(lane), Damage::Segment, Consequence::Nothing);
@@ -235,6 +240,12 @@ impl Verified {
         };
         self.findings.push(Finding::of_file(lane_files.file_path(), Some(lane), damage, consequence));
         Ok(lane_files)
+    }
+}
+
+impl From<&Range<u64>> for PosRange {
+    fn from(hole: &Range<u64>) -> Self {
+        Self { first_pos: hole.start, last_pos: hole.end - 1 }
     }
 }
 

@@ -14,18 +14,29 @@ async fn crashed() -> tempfile::TempDir {
 }
 
 /// Changes an octet in every copy of the block at `pos`.
-fn damage_block(segment: &Path, pos: u64) -> Found {
-    let db = segment.join("db");
+pub(super) fn damage_block(segment: &Path, pos: u64) -> Found {
     let found = *Scan::of(segment).unwrap().blocks().iter().find(|block| block.pos == pos).unwrap();
+    let db = fs::read(segment.join("db")).unwrap();
+    damage_copies(segment, &db[found.offset as usize..][..found.length]);
+    found
+}
+
+/// The same of the mark that a segment starts with.
+pub(super) fn damage_mark(segment: &Path) {
+    let first_pos = dirs::first_pos(segment.file_name().unwrap().to_str().unwrap()).unwrap();
+    let mark = Scan::of(segment).unwrap().octets(first_pos).next().unwrap().unwrap();
+    damage_copies(segment, &mark);
+}
+
+fn damage_copies(segment: &Path, block: &[u8]) {
+    let db = segment.join("db");
     let mut bytes = fs::read(&db).unwrap();
-    let block = bytes[found.offset as usize..][..found.length].to_vec();
     for at in 0..=bytes.len() - block.len() {
-        if bytes[at..].starts_with(&block) {
+        if bytes[at..].starts_with(block) {
             bytes[at + 30] ^= 1;
         }
     }
     fs::write(&db, bytes).unwrap();
-    found
 }
 
 #[tokio::test]
