@@ -20,7 +20,7 @@ use tokio::sync::mpsc;
 
 /// Where tools ask how the spool stands: [`crate::spool::Stats`].
 pub const SPOOL: &str = "/v1/spool";
-/// Where they ask which of its files to read: [`crate::spool::LiveLane`].
+/// Where they ask which of its files to read: [`crate::spool::Live`].
 pub const SPOOL_FILES: &str = "/v1/spool/files";
 
 /// What everyone on the machine may ask.

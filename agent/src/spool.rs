@@ -133,7 +133,7 @@ pub use standing::{LaneStanding, Standing, StreamStanding};
 pub use stats::{LaneStats, Stats};
 pub use trail::SeqRange;
 pub use verify::{Consequence, Damage, Finding, PosRange, Verified, verify};
-pub use view::{Aside, FileState, LaneFiles, LiveLane, SegmentFiles, View};
+pub use view::{Aside, FileState, LaneFiles, Live, LiveLane, SegmentFiles, View};
 
 use crate::{clock::Clock, ids::Ids, state::StateDir};
 use committer::{Command, Committer};

@@ -13,8 +13,8 @@ use clap::Subcommand;
 
 /// Look into the buffer of unsent events, while the agent runs or is stopped
 ///
-/// Nothing here changes the spool. Of a running agent it is asked, through its socket, which files count; without an agent the files
-/// are locked meanwhile, and an agent that is started then says that they are in use.
+/// Nothing here changes the spool, or stands in an agent's way. Of a running one it is asked, through its socket, which files
+/// count. docs/spool.md says what to do when.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     #[command(subcommand)]

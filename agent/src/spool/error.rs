@@ -53,13 +53,13 @@ pub enum SpoolError {
     },
     /// The agent that has the spool does not say how it stands.
     #[error(
-        "{socket}: the agent that has the spool does not answer here: {error}; name its socket with --socket"
+        "{dir}: an agent has this spool and does not answer: {why}; name its socket with --socket, or stop it"
     )]
     NoAnswer {
-        /// Where it was asked.
-        socket: PathBuf,
-        /// What was said.
-        error: io::Error,
+        /// The spool.
+        dir: PathBuf,
+        /// Where it was asked, and what was said.
+        why: String,
     },
     /// The agent is going down.
     #[error("the spool is closed")]

@@ -3,10 +3,12 @@
 use super::{Lane, SpoolError};
 use crate::state::{StateDir, StateError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fs::File, io, path::Path};
+use std::{collections::BTreeMap, fs::File, io, path::Path, time::Duration};
 use vitrine_protocol::event::EventId;
 
 const LOCK_FILE: &str = "lock";
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// The birth, and a copy of it.
@@ -29,10 +31,16 @@ pub(super) struct Checkpoint<S> {
     pub(super) state: S,
 }
 
-/// Makes sure that no other process has the spool, for as long as the file lives.
+/// Makes sure that no other process has the spool, for as long as the file lives. A tool has it for moments.
 pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK_FILE);
     let file = File::create(&path).map_err(|e| SpoolError::io(&path, e))?;
+    for _ in 1..LOCK_ATTEMPTS {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
     locked(dir, file.try_lock(), file)
 }
 
@@ -41,6 +49,12 @@ pub(super) fn lock_to_look(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK_FILE);
     let file = File::open(&path).map_err(|e| SpoolError::io(&path, e))?;
     locked(dir, file.try_lock_shared(), file)
+}
+
+/// Whether there is, or was, a spool in the directory.
+pub(super) fn check_is_spool(dir: &Path) -> Result<(), SpoolError> {
+    let path = dir.join(LOCK_FILE);
+    std::fs::metadata(&path).map(|_| ()).map_err(|e| SpoolError::io(&path, e))
 }
 
 fn locked(dir: &Path, lock: Result<(), std::fs::TryLockError>, file: File) -> Result<File, SpoolError> {
@@ -67,23 +81,21 @@ pub(super) fn check_format(dir: &Path, birth: &Birth) -> Result<(), SpoolError> 
 /// A new spool's id is drawn; one that lost its id is not the same spool any more. It is written once and never again, so two copies
 /// are enough.
 pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
+    let mut born = None;
     for name in BIRTH_FILES {
         match files.read::<Birth>(name) {
-            Ok(Some(birth)) if birth.v == FORMAT => {
-                write_birth(files, &birth)?;
-                return Ok(birth);
-            }
             Ok(Some(birth)) => {
-                return Err(SpoolError::Format {
-                    dir: files.path().to_owned(),
-                    found: birth.v,
-                    known: FORMAT,
-                });
+                check_format(files.path(), &birth)?;
+                born.get_or_insert(birth);
             }
             Ok(None) => {}
             Err(e @ StateError::Corrupt { .. }) => tracing::error!("{e}"),
             Err(e) => return Err(e.into()),
         }
+    }
+    if let Some(birth) = born {
+        write_birth(files, &birth)?;
+        return Ok(birth);
     }
     if Lane::ALL.iter().any(|lane| files.path().join(lane.name()).exists()) {
         return Err(SpoolError::Unrecoverable(files.path().join(BIRTH_FILES[0])));

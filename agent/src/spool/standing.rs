@@ -87,17 +87,21 @@ impl Standing {
         bounds: Option<[Bound; Lane::ALL.len()]>,
         stats: Option<Stats>,
     ) -> Result<Self, SpoolError> {
+        let mut is_running = false;
         let lanes = Lane::ALL.into_iter().map(|lane| {
             let of_agent = stats.as_ref().and_then(|stats| stats.lanes.get(lane as usize));
             let configured = bounds.map(|bounds| bounds[lane as usize].bytes_max);
             let bytes_max = of_agent.map(|lane| lane.bytes_max).or(configured);
-            Ok(LaneStanding::of(&view.lane(lane)?, bytes_max))
+            let files = view.lane(lane)?;
+            is_running |= files.live_end_pos.is_some();
+            Ok(LaneStanding::of(&files, bytes_max))
         });
+        let lanes = lanes.collect::<Result<_, SpoolError>>()?;
         Ok(Self {
             dir: view.dir().to_owned(),
             spool_id: view.id(),
-            is_running: view.is_running(),
-            lanes: lanes.collect::<Result<_, SpoolError>>()?,
+            is_running,
+            lanes,
             aside: view.aside(),
             since_start: stats,
         })

@@ -223,8 +223,9 @@ impl Verified {
     fn check_lane_file(&mut self, view: &View, lane: Lane) -> Result<LaneFiles, SpoolError> {
         let mut lane_files = view.lane(lane)?;
         for _ in 1..LOOKS {
-            let may_be_written = view.is_running() && lane_files.file != FileState::Whole;
-            if !may_be_written {
+            // One of its places may just be written.
+            let is_certain = lane_files.live_end_pos.is_none() || lane_files.file == FileState::Whole;
+            if is_certain {
                 break;
             }
             thread::sleep(PAUSE);
@@ -271,17 +272,22 @@ fn follow(
     segment: &SegmentFiles,
     trail: &Trail,
 ) -> Result<Option<Followed>, SpoolError> {
-    let mut segment = segment.clone();
+    let (mut segment, mut seen) = (segment.clone(), lane_files.clone());
     for look in 1.. {
         let followed = follow_once(lane_files, &segment, trail.clone());
         let is_well = followed.error.is_none() && followed.has_start && !followed.trail.has_lost_since(trail);
-        if is_well || !view.is_running() || look == LOOKS {
+        if is_well || look == LOOKS {
             return Ok(Some(followed));
         }
+        let now = view.lane(lane_files.lane)?;
+        if now.is_still(&seen) {
+            return Ok(Some(followed));
+        }
+        seen = now;
+        let same = seen.segments.iter().find(|now| now.first_pos == segment.first_pos);
+        let Some(same) = same else { break };
+        segment.dir.clone_from(&same.dir);
         thread::sleep(PAUSE);
-        let now = view.lane(lane_files.lane)?.segments;
-        let Some(same) = now.into_iter().find(|now| now.first_pos == segment.first_pos) else { break };
-        segment.dir = same.dir;
     }
     Ok(None)
 }

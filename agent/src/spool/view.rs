@@ -1,8 +1,8 @@
 //! A spool as tools see it, whether an agent has it or not. Nothing is changed by looking.
 //!
 //! What a segment holds is [`super::Scan`]'s to tell, which needs no agent. Of a spool in use the agent is asked for what files
-//! do not show: up to where records are durable, what the platform has, and which segments count. A segment may be gone a moment
-//! later; then the lane is looked at again.
+//! do not show: up to where records are durable, what the platform has, and which segments count. Files are locked only while a lane is
+//! looked at, so that an agent may start at any time; a segment may be gone a moment later, and then the lane is looked at again.
 
 use super::{
     Lane, Mark, Scan, Spool, SpoolError, dirs, files,
@@ -14,9 +14,12 @@ use super::{
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
+    fs,
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::atomic::Ordering,
+    thread,
+    time::Duration,
 };
 use vitrine_protocol::{event::EventId, topic::Stream};
 
@@ -24,18 +27,24 @@ use vitrine_protocol::{event::EventId, topic::Stream};
 pub struct View {
     dir: PathBuf,
     id: Option<EventId>,
-    holder: Holder,
+    ask: Option<Ask>,
 }
 
-/// Who has the spool meanwhile.
-enum Holder {
-    /// Nobody: no agent can start on it.
-    Nobody { _lock: File },
-    /// An agent, which answers this.
-    Agent(Ask),
-}
+/// Asks the agent that has the spool.
+type Ask = Box<dyn Fn() -> Result<Live, SpoolError>>;
 
-type Ask = Box<dyn Fn() -> Result<Vec<LiveLane>, SpoolError>>;
+/// An agent that starts or stops has its spool for a moment without answering: how often, and after which pause, it is asked.
+const ATTEMPTS: u32 = 12;
+const PAUSE: Duration = Duration::from_millis(250);
+
+/// What an agent says of the spool that it has open.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Live {
+    /// Its birth id.
+    pub spool_id: EventId,
+    /// The lanes, as [`Lane::ALL`].
+    pub lanes: Vec<LiveLane>,
+}
 
 /// What an agent says of a lane that it has open.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,31 +120,21 @@ pub struct Aside {
 }
 
 impl View {
-    /// Looks at the spool in `dir`, which no agent has.
+    /// Looks at the spool in `dir`, which no agent has, unless one may be [asked](Self::asking).
     ///
     /// # Errors
-    /// [`SpoolError::Locked`] if one has it, [`SpoolError::Format`] if this version does not know it, [`SpoolError::Io`] if there
-    /// is none.
+    /// [`SpoolError::Format`] if this version does not know it, [`SpoolError::Io`] if there is none.
     pub fn open(dir: &Path) -> Result<Self, SpoolError> {
-        let lock = files::lock_to_look(dir)?;
-        Self::new(dir, Holder::Nobody { _lock: lock })
-    }
-
-    /// Looks at the spool in `dir` of a running agent, whose [`Spool::live`] is what `ask` gives.
-    ///
-    /// # Errors
-    /// [`SpoolError::Format`]
-    pub fn of_running(
-        dir: &Path,
-        ask: impl Fn() -> Result<Vec<LiveLane>, SpoolError> + 'static,
-    ) -> Result<Self, SpoolError> {
-        Self::new(dir, Holder::Agent(Box::new(ask)))
-    }
-
-    fn new(dir: &Path, holder: Holder) -> Result<Self, SpoolError> {
+        files::check_is_spool(dir)?;
         let birth = files::look(dir);
         birth.as_ref().map_or(Ok(()), |birth| files::check_format(dir, birth))?;
-        Ok(Self { dir: dir.to_owned(), id: birth.map(|birth| birth.id), holder })
+        Ok(Self { dir: dir.to_owned(), id: birth.map(|birth| birth.id), ask: None })
+    }
+
+    /// While an agent has the spool, `ask` gives its [`Spool::live`].
+    #[must_use]
+    pub fn asking(self, ask: impl Fn() -> Result<Live, SpoolError> + 'static) -> Self {
+        Self { ask: Some(Box::new(ask)), ..self }
     }
 
     /// Where it is.
@@ -148,26 +147,33 @@ impl View {
         self.id
     }
 
-    /// Whether an agent has it.
+    /// Whether an agent has it now.
     pub fn is_running(&self) -> bool {
-        matches!(self.holder, Holder::Agent(_))
+        matches!(files::lock_to_look(&self.dir), Err(SpoolError::Locked(_)))
     }
 
     /// A lane, as it is now.
     ///
     /// # Errors
-    /// [`SpoolError::Io`], [`SpoolError::NoAnswer`]
+    /// [`SpoolError::Locked`] if an agent has the spool that cannot be asked, [`SpoolError::NoAnswer`] if it does not answer,
+    /// [`SpoolError::Io`].
     pub fn lane(&self, lane: Lane) -> Result<LaneFiles, SpoolError> {
-        // In this order: what the agent has evicted, its file says already.
-        let live = match &self.holder {
-            Holder::Nobody { .. } => None,
-            Holder::Agent(ask) => ask()?.into_iter().find(|live| live.lane == lane),
-        };
-        let mut found = LaneFiles::read(&self.dir, lane)?;
-        if let Some(LiveLane { cursor, next_pos, segments, .. }) = live {
-            (found.cursor, found.segments, found.live_end_pos) = (cursor, segments, Some(next_pos));
+        for attempt in 1.. {
+            match (files::lock_to_look(&self.dir), &self.ask) {
+                (Ok(_lock), _) => return LaneFiles::read(&self.dir, lane),
+                (Err(SpoolError::Locked(_)), Some(ask)) => match ask() {
+                    // In this order: what the agent has evicted, its file says already.
+                    Ok(live) => {
+                        let live = live.lanes.into_iter().find(|live| live.lane == lane);
+                        return Ok(LaneFiles::read(&self.dir, lane)?.told_by(live));
+                    }
+                    Err(SpoolError::NoAnswer { .. }) if attempt < ATTEMPTS => thread::sleep(PAUSE),
+                    Err(error) => return Err(error),
+                },
+                (Err(error), _) => return Err(error),
+            }
         }
-        Ok(found)
+        unreachable!("the last attempt ends it")
     }
 
     /// Segments of which some part could not be read, files that could not be, and whole spools: what an agent has put aside
@@ -182,13 +188,13 @@ impl View {
             path.file_stem() == self.dir.file_stem() && end.is_some_and(|end| end.starts_with("damaged-"))
         });
         let paths = entries(&self.dir.join("quarantine")).into_iter().chain(corrupt).chain(spools);
-        paths.map(|path| Aside { disk_bytes: dirs::disk_bytes(&path), path }).collect()
+        paths.map(Aside::of).collect()
     }
 }
 
 impl std::fmt::Debug for View {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("View").field("dir", &self.dir).field("is_running", &self.is_running()).finish()
+        f.debug_struct("View").field("dir", &self.dir).finish_non_exhaustive()
     }
 }
 
@@ -226,6 +232,17 @@ impl LaneFiles {
         })
     }
 
+    /// With what the agent says that has the spool.
+    fn told_by(self, live: Option<LiveLane>) -> Self {
+        let Some(LiveLane { cursor, next_pos, segments, .. }) = live else { return self };
+        Self { cursor, segments, live_end_pos: Some(next_pos), ..self }
+    }
+
+    /// Whether nothing has changed since `earlier`, and no agent was there that could have.
+    pub fn is_still(&self, earlier: &Self) -> bool {
+        self.live_end_pos.is_none() && self == earlier
+    }
+
     /// The file of the lane's marks.
     pub fn file_path(&self) -> PathBuf {
         self.dir.join(LANE_FILE)
@@ -245,7 +262,7 @@ impl LaneFiles {
 
 impl Spool {
     /// Where the records of its lanes are, for a [`View`] of another process.
-    pub fn live(&self) -> Vec<LiveLane> {
+    pub fn live(&self) -> Live {
         let lanes = Lane::ALL.into_iter().zip(&self.shared.logs);
         let live = |(lane, log): (_, &std::sync::Arc<super::Log>)| {
             // In this order: what is durable lies in the segments, and what is no more in them was acknowledged.
@@ -253,7 +270,15 @@ impl Spool {
             let segments = log.segments();
             LiveLane { lane, cursor: log.acknowledged(), next_pos, segments }
         };
-        lanes.map(live).collect()
+        Live { spool_id: self.id(), lanes: lanes.map(live).collect() }
+    }
+}
+
+impl Aside {
+    fn of(path: PathBuf) -> Self {
+        let file_bytes =
+            fs::metadata(&path).ok().filter(fs::Metadata::is_file).map(|file| file.blocks() * 512);
+        Self { disk_bytes: file_bytes.unwrap_or_else(|| dirs::disk_bytes(&path)), path }
     }
 }
 

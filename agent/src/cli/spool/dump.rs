@@ -142,11 +142,15 @@ impl<W: Write> Dump<'_, W> {
                 let end = lane_files.end_pos(&segment, Some(scan));
                 scan.holes(pos.max(segment.first_pos), Some(end)).is_empty()
             });
-            if is_whole || !self.view.is_running() || look == LOOKS {
+            if is_whole || look == LOOKS {
                 return Ok(Some((segment, scan)));
             }
+            let now = self.view.lane(lane_files.lane)?;
+            if now.is_still(lane_files) {
+                return Ok(Some((segment, scan)));
+            }
+            *lane_files = now;
             thread::sleep(PAUSE);
-            *lane_files = self.view.lane(lane_files.lane)?;
         }
         Ok(None)
     }

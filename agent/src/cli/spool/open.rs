@@ -4,19 +4,14 @@ use crate::{
     cli::DEFAULT_CONFIG,
     config,
     local::{SPOOL, SPOOL_FILES, socket},
-    spool::{Bound, Lane, SpoolError, Stats, View},
+    spool::{Bound, Lane, Live, SpoolError, Stats, View},
 };
-use anyhow::bail;
+use anyhow::anyhow;
+use serde::de::DeserializeOwned;
 use std::{
     io,
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
-
-/// An agent that starts or stops has its spool for a moment without answering: how often, and after which pause, it is asked again.
-const ATTEMPTS: u32 = 12;
-const PAUSE: Duration = Duration::from_millis(250);
 
 /// Which spool is meant.
 #[derive(Debug, clap::Args)]
@@ -50,36 +45,17 @@ struct Place {
 
 /// Finds the spool, and the agent that has it, if one has.
 pub(super) fn open(which: &Which) -> anyhow::Result<Opened> {
-    let place = place(which)?;
-    let dir = &place.dir;
-    for attempt in 1.. {
-        match View::open(dir) {
-            Ok(view) => return Ok(Opened { view, bounds: place.bounds, stats: None }),
-            Err(SpoolError::Locked(_)) => match of_running(dir, &place.sockets)? {
-                Ok((view, stats)) => return Ok(Opened { view, bounds: place.bounds, stats: Some(stats) }),
-                Err(why) if attempt == ATTEMPTS => bail!(
-                    "{}: an agent has this spool and does not answer: {why}; name its socket with --socket, or stop it",
-                    dir.display()
-                ),
-                Err(_) => thread::sleep(PAUSE),
-            },
-            Err(SpoolError::Io { path, error }) => match error.kind() {
-                io::ErrorKind::NotFound => bail!(
-                    "{}: there is no spool; name its directory with --dir, or the gateway's file with --config",
-                    dir.display()
-                ),
-                io::ErrorKind::PermissionDenied => {
-                    bail!(
-                        "{}: {error}; look at it as root, or as the user that the agent runs as",
-                        path.display()
-                    )
-                }
-                _ => return Err(SpoolError::Io { path, error }.into()),
-            },
-            Err(error) => return Err(error.into()),
-        }
-    }
-    unreachable!("the last attempt ends it")
+    let Place { dir, bounds, sockets } = place(which)?;
+    let view = View::open(&dir).map_err(|error| explained(&dir, error))?;
+    let id = view.id();
+    let view = view.asking({
+        let (dir, sockets) = (dir.clone(), sockets.clone());
+        move || ask(&dir, &sockets, SPOOL_FILES, |live: &Live| id.is_none_or(|id| id == live.spool_id))
+    });
+    let stats = view
+        .is_running()
+        .then(|| ask(&dir, &sockets, SPOOL, |stats: &Stats| id.is_none_or(|id| id == stats.spool_id)).ok());
+    Ok(Opened { view, bounds, stats: stats.flatten() })
 }
 
 fn place(which: &Which) -> anyhow::Result<Place> {
@@ -94,21 +70,35 @@ fn place(which: &Which) -> anyhow::Result<Place> {
     Ok(Place { dir, bounds: None, sockets })
 }
 
-/// The agent that has the spool in `dir`; or why there is none at any of `sockets`.
-fn of_running(dir: &Path, sockets: &[PathBuf]) -> Result<Result<(View, Stats), String>, SpoolError> {
+/// What the agent answers whose spool is in `dir`: `is_its` says whether an answer is from it, or from another agent.
+fn ask<T: DeserializeOwned>(
+    dir: &Path,
+    sockets: &[PathBuf],
+    path: &str,
+    is_its: impl Fn(&T) -> bool,
+) -> Result<T, SpoolError> {
     let mut whys = Vec::new();
     for socket in sockets {
-        let asked = socket.clone();
-        let ask = move || {
-            socket::ask(&asked, SPOOL_FILES)
-                .map_err(|error| SpoolError::NoAnswer { socket: asked.clone(), error })
-        };
-        let view = View::of_running(dir, ask)?;
-        match socket::ask::<Stats>(socket, SPOOL) {
-            Ok(stats) if view.id().is_none_or(|id| id == stats.spool_id) => return Ok(Ok((view, stats))),
-            Ok(_) => whys.push(format!("{} is the socket of another spool", socket.display())),
+        match socket::ask(socket, path) {
+            Ok(answer) if is_its(&answer) => return Ok(answer),
+            Ok(_) => whys.push(format!("{}: the socket of another spool", socket.display())),
             Err(error) => whys.push(format!("{}: {error}", socket.display())),
         }
     }
-    Ok(Err(whys.join(", ")))
+    Err(SpoolError::NoAnswer { dir: dir.to_owned(), why: whys.join(", ") })
+}
+
+fn explained(dir: &Path, error: SpoolError) -> anyhow::Error {
+    let dir = dir.display();
+    match error {
+        SpoolError::Io { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+            anyhow!(
+                "{dir}: there is no spool; name its directory with --dir, or the gateway's file with --config"
+            )
+        }
+        SpoolError::Io { path, error } if error.kind() == io::ErrorKind::PermissionDenied => {
+            anyhow!("{}: {error}; look at it as root, or as the user that the agent runs as", path.display())
+        }
+        error => error.into(),
+    }
 }

@@ -68,8 +68,7 @@ impl fmt::Display for Text<'_> {
             }
         }
         for aside in aside {
-            let size = text::bytes(aside.disk_bytes);
-            writeln!(f, "put aside: {} ({size}); see vitrine spool salvage", aside.path.display())?;
+            writeln!(f, "{}", text::aside(aside))?;
         }
         since_start.as_ref().map_or(Ok(()), |stats| since(f, stats))
     }

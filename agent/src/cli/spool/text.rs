@@ -1,5 +1,6 @@
 //! Numbers for people.
 
+use crate::spool::Aside;
 use std::{fmt, iter};
 
 /// Octets, such as `4.2 MiB`.
@@ -25,6 +26,15 @@ pub(super) fn age(ms: i64) -> String {
         (0, h, min, _) => format!("{h} h {min} min"),
         (days, h, ..) => format!("{days} d {h} h"),
     }
+}
+
+/// Something that was put aside, and what to do with it.
+pub(super) fn aside(aside: &Aside) -> String {
+    let (path, size) = (aside.path.display(), bytes(aside.disk_bytes));
+    let is_file = aside.path.extension().is_some_and(|end| end == "corrupt");
+    let what =
+        if is_file { "nobody needs it any more" } else { "vitrine spool salvage recovers what is in it" };
+    format!("put aside: {path} ({size}); {what}")
 }
 
 /// `first`, or `first to last`.

@@ -53,8 +53,7 @@ impl fmt::Display for Text<'_> {
             writeln!(f, "{}", Line(finding))?;
         }
         for aside in aside {
-            let size = text::bytes(aside.disk_bytes);
-            writeln!(f, "put aside earlier: {} ({size}); see vitrine spool salvage", aside.path.display())?;
+            writeln!(f, "{}", text::aside(aside))?;
         }
         let end = if findings.is_empty() { "All is whole." } else { "The rest is whole." };
         writeln!(f, "{segments} segments, {blocks} blocks, {events} events and {notes} notes read. {end}")

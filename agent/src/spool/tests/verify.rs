@@ -62,7 +62,13 @@ async fn every_file_is_looked_at() {
         );
         fs::write(&path, good).unwrap();
     }
-    assert_eq!(found(dir.path()), []);
+    // An agent makes good what it finds.
+    for file in ["spool", "spool-copy"] {
+        fs::write(dir.path().join(file), "rotten").unwrap();
+        let (spool, _) = open(dir.path());
+        spool.close().await.unwrap();
+        assert_eq!(found(dir.path()), []);
+    }
     fs::write(dir.path().join("facts/lane"), "rotten").unwrap();
     fs::remove_file(dir.path().join("spool")).unwrap();
     fs::write(dir.path().join("spool-copy"), "rotten").unwrap();
@@ -124,7 +130,7 @@ async fn a_running_spool_is_whole_whatever_happens_to_it_meanwhile() {
     let (spool, _) = open(dir.path());
     let (looked, path) = (spool.clone(), dir.path().to_owned());
     let looking = tokio::task::spawn_blocking(move || {
-        let view = View::of_running(&path, move || Ok(looked.live())).unwrap();
+        let view = View::open(&path).unwrap().asking(move || Ok(looked.live()));
         let mut events = 0;
         for _ in 0..10 {
             let verified = verify(&view).unwrap();
@@ -155,7 +161,7 @@ async fn damage_in_a_running_spool_is_found() {
     commit(&spool, vec![event(Stream::Stock, 800)]).await;
     let verified = tokio::task::spawn_blocking({
         let (spool, path) = (spool.clone(), dir.path().to_owned());
-        move || verify(&View::of_running(&path, move || Ok(spool.live())).unwrap()).unwrap()
+        move || verify(&View::open(&path).unwrap().asking(move || Ok(spool.live()))).unwrap()
     });
     expect![[r"
         Blocks: 21-40 stock 21-40: Lost
@@ -178,7 +184,7 @@ async fn how_a_spool_stands_is_the_same_stopped_and_running() {
     let (spool, _) = open(dir.path());
     let (live, path) = (spool.clone(), dir.path().to_owned());
     let running = tokio::task::spawn_blocking(move || {
-        Standing::of(&View::of_running(&path, move || Ok(live.live())).unwrap(), None, None).unwrap()
+        Standing::of(&View::open(&path).unwrap().asking(move || Ok(live.live())), None, None).unwrap()
     });
     let running = running.await.unwrap();
     assert_eq!(running, Standing { is_running: true, ..stopped });
@@ -245,4 +251,33 @@ async fn a_commit_that_was_cut_off_is_unconfirmed() {
     let recovered = salvage.finish();
     let left = blocks.last().unwrap().pos - 1;
     assert_eq!((recovered.events, recovered.unconfirmed_events), (left, left - 1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn agents_come_and_go_while_a_tool_looks() {
+    let dir = closed(0).await;
+    let live: Arc<Mutex<Option<Spool>>> = Arc::default();
+    let (asked, path) = (live.clone(), dir.path().to_owned());
+    let looking = tokio::task::spawn_blocking(move || {
+        let no_answer = || SpoolError::NoAnswer { dir: PathBuf::new(), why: String::new() };
+        let ask = move || asked.lock().unwrap().as_ref().map(Spool::live).ok_or_else(no_answer);
+        let view = View::open(&path).unwrap().asking(ask);
+        for _ in 0..20 {
+            assert_eq!(verify(&view).unwrap().findings, []);
+        }
+    });
+    let mut n = 800;
+    while !looking.is_finished() {
+        let (spool, _) = open(dir.path());
+        *live.lock().unwrap() = Some(spool.clone());
+        commit(&spool, (0..20).map(|i| event(Stream::Stock, n + i)).collect()).await;
+        n += 20;
+        let (_, upto) = read_all(&spool, Lane::Facts).await;
+        spool.acknowledge(Lane::Facts, upto - 300);
+        spool.checkpoint(serde_json::value::to_raw_value(&n).unwrap()).await.unwrap();
+        spool.close().await.unwrap();
+        *live.lock().unwrap() = None;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    looking.await.unwrap();
 }

@@ -11,7 +11,9 @@ async fn a_stopped_spool_is_looked_at_without_a_change() {
     }
     read_all(&spool, Lane::Facts).await;
     spool.acknowledge(Lane::Facts, 7);
-    assert!(matches!(View::open(dir.path()), Err(SpoolError::Locked(_))));
+    let view = View::open(dir.path()).unwrap();
+    assert!(view.is_running());
+    assert!(matches!(view.lane(Lane::Facts), Err(SpoolError::Locked(_))));
     spool.close().await.unwrap();
 
     let before = listing(dir.path());
