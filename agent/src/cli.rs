@@ -9,6 +9,7 @@ mod decode;
 mod demo;
 mod replay;
 mod run;
+mod spool;
 
 use crate::document::Problems;
 use clap::{Parser, Subcommand};
@@ -43,6 +44,7 @@ enum Command {
     Check(check::Args),
     Decode(decode::Args),
     Replay(replay::Args),
+    Spool(spool::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
 }
@@ -61,6 +63,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Check(args) => check::run(args),
         Command::Decode(args) => decode::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Spool(args) => spool::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
     };

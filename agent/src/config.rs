@@ -27,6 +27,8 @@ pub struct Config {
     pub spool: storage::Config,
     /// Where shelves, kiosks and counters post to.
     pub listen: SocketAddr,
+    /// The agent's socket, which tools of this machine ask, if another is named than the usual one.
+    pub socket: Option<PathBuf>,
     /// BLE adapters and the receivers that they are in the plan.
     pub radios: Vec<Radio>,
     /// The tagging plan's file.
@@ -86,6 +88,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
             None
         }
     };
+    let socket = table.optional::<String>("socket", report).map(|path| dir.join(path.get_ref()));
     let listen = table.table("http", report).map_or(Some(DEFAULT_LISTEN), |http| read_http(http, report));
     let state_dir = dir.join(state_dir);
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
@@ -102,6 +105,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
         state_dir,
         spool,
         listen: listen?,
+        socket,
         radios,
         plan: dir.join(plan),
     })
@@ -186,6 +190,9 @@ mod tests {
         assert_eq!(config.plan, Path::new("/etc/vitrine/store.toml"));
         assert_eq!(config.state_dir, Path::new("/var/lib/vitrine"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
+        assert_eq!(config.socket, None);
+        let config = parse(&text.replace("[uplink]", "socket = 'a.sock'\n[uplink]")).unwrap();
+        assert_eq!(config.socket.as_deref(), Some(Path::new("/etc/vitrine/a.sock")));
     }
 
     #[test]

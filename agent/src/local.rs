@@ -1,27 +1,58 @@
-//! The local HTTP listener: what devices post to, and `/healthz`.
+//! The local HTTP listeners: what devices post to, and `/healthz`; on the agent's socket also what this machine's own tools ask.
+
+pub mod socket;
 
 use crate::{
     capture::{Admission, Ingest, http},
     clock::Clock,
     plan::Plan,
+    spool::Spool,
 };
-use axum::{Router, routing::get};
-use std::{io, sync::Arc};
-use tokio::{net::TcpListener, sync::mpsc};
+use axum::{
+    Json, Router,
+    response::{IntoResponse, Response},
+    routing::get,
+    serve::Listener,
+};
+use serde::Serialize;
+use std::{fmt::Debug, io, sync::Arc};
+use tokio::sync::mpsc;
+
+/// Where tools ask how the spool stands: [`crate::spool::Stats`].
+pub const SPOOL: &str = "/v1/spool";
+/// Where they ask which of its files to read: [`crate::spool::Live`].
+pub const SPOOL_FILES: &str = "/v1/spool/files";
+
+/// What everyone on the machine may ask.
+pub fn router(plan: Arc<Plan>, admission: Admission, ingest: mpsc::Sender<Ingest>, clock: Clock) -> Router {
+    let router = Router::new().route("/healthz", get(|| async { "ok\n" }));
+    router.merge(http::router(plan, admission, ingest, clock))
+}
+
+/// What is asked through the agent's socket only.
+pub fn tools_router(spool: Spool) -> Router {
+    let of_files = spool.clone();
+    Router::new()
+        .route(SPOOL, get(|| answer(move || spool.stats())))
+        .route(SPOOL_FILES, get(|| answer(move || of_files.live())))
+}
 
 /// Serves `listener` until `shutdown` resolves and the requests in hand are answered.
 ///
 /// # Errors
 /// What the listener says.
-pub async fn run(
-    listener: TcpListener,
-    plan: Arc<Plan>,
-    admission: Admission,
-    ingest: mpsc::Sender<Ingest>,
-    clock: Clock,
+pub async fn run<L: Listener<Addr: Debug>>(
+    listener: L,
+    router: Router,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let router = Router::new().route("/healthz", get(|| async { "ok\n" }));
-    let router = router.merge(http::router(plan, admission, ingest, clock));
     axum::serve(listener, router).with_graceful_shutdown(shutdown).await
+}
+
+/// Files are looked at for it, which may block.
+async fn answer<T: Serialize + Send + 'static>(look: impl FnOnce() -> T + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(look).await {
+        Ok(value) => Json(value).into_response(),
+        Err(_) => axum::http::StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }

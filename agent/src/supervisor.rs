@@ -8,7 +8,10 @@ use crate::{
     clock::Clock,
     config::{self, Config},
     line::{Line, LineCounters, LineError},
-    local,
+    local::{
+        self,
+        socket::{self, Socket},
+    },
     plan::Plan,
     spool::{self, Spool},
     uplink,
@@ -47,6 +50,17 @@ pub enum AgentError {
     Listen {
         /// The address.
         address: SocketAddr,
+        /// What was said.
+        error: io::Error,
+    },
+    /// The agent's socket cannot be used.
+    #[error(
+        "cannot listen on {path}: {error}; is another vitrine running, and the directory there, writable and its name short? \
+         Set `socket` in gateway.toml"
+    )]
+    Socket {
+        /// The socket.
+        path: PathBuf,
         /// What was said.
         error: io::Error,
     },
@@ -214,16 +228,22 @@ pub async fn run(
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let uplink = uplink_config(&config, &plan)?;
-    let Config { state_dir, spool, radios, .. } = config;
+    let Config { state_dir, spool, radios, socket, .. } = config;
+    let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
     let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
     let mut agent = Agent::start(setup)?;
+    // Not before the state is known to be ours: another agent may have its socket beside it.
+    let (socket_listener, _socket) =
+        Socket::bind(&path).map_err(|error| AgentError::Socket { path, error })?;
     tracing::info!(%address, plan = %plan.version, "vitrine {} is running", env!("CARGO_PKG_VERSION"));
 
     let (stop, stopping) = watch::channel(false);
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
-    let http =
-        local::run(listener, plan.clone(), admission, ingest, clock.clone(), stopped(stopping.clone()));
-    let mut http = tokio::spawn(http);
+    let router = local::router(plan.clone(), admission, ingest, clock.clone());
+    let tools = router.clone().merge(local::tools_router(agent.spool.clone()));
+    let http = local::run(listener, router, stopped(stopping.clone()));
+    let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
+    let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
     let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);

@@ -10,6 +10,7 @@ pub mod gate;
 pub mod http;
 pub mod mosquitto;
 pub mod mqtt;
+pub mod program;
 pub mod schema;
 pub mod spool;
 pub mod store;

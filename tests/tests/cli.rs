@@ -2,37 +2,16 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 use serde_json::{Value, json};
-use std::{
-    fmt::Write as _,
-    fs,
-    io::Write as _,
-    net::TcpListener,
-    path::Path,
-    process::{Command, Stdio},
-};
+use std::{fmt::Write as _, fs, net::TcpListener, path::Path};
 use tempfile::TempDir;
 use vitrine_tests::{
-    agent::{Agent, GATEWAY_TOML, STORE_TOML, binary, edit},
+    agent::{Agent, GATEWAY_TOML, STORE_TOML, edit},
     http,
     mosquitto::free_port,
+    program::{run, vitrine},
 };
 
 const IBEACON: &str = "0201061aff4c000215e2c56db5dffb48d2b060d0f5a71096e000010002c5";
-
-/// Exit code, standard output and standard error.
-fn run(command: &mut Command, input: &str) -> (Option<i32>, String, String) {
-    let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut process = piped.spawn().unwrap();
-    // One that does not read closes its end.
-    process.stdin.take().unwrap().write_all(input.as_bytes()).ok();
-    let output = process.wait_with_output().unwrap();
-    let text = |bytes| String::from_utf8(bytes).unwrap();
-    (output.status.code(), text(output.stdout), text(output.stderr))
-}
-
-fn vitrine(arguments: &[&str], input: &str) -> (Option<i32>, String, String) {
-    run(Command::new(binary()).args(arguments), input)
-}
 
 fn check(gateway_toml: &str, store_toml: &str) -> (Option<i32>, String, String) {
     let directory = tempfile::tempdir().unwrap();

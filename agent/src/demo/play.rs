@@ -353,13 +353,7 @@ async fn serve(
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let (api, dropped) = oneshot::channel::<()>();
     let shutdown = async { drop(dropped.await) };
-    tokio::spawn(local::run(
-        listener,
-        plan.clone(),
-        agent.admission(),
-        agent.ingest().clone(),
-        clock.clone(),
-        shutdown,
-    ));
+    let router = local::router(plan.clone(), agent.admission(), agent.ingest().clone(), clock.clone());
+    tokio::spawn(local::run(listener, router, shutdown));
     Ok(Some(api))
 }

@@ -34,7 +34,7 @@ pub struct Bound {
 }
 
 /// What gives way when a lane is full, or the disk is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum WhenFull {
     /// The oldest segment is removed, and a gap says so.

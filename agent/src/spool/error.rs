@@ -51,6 +51,16 @@ pub enum SpoolError {
         /// Whether the disk is full.
         is_full: bool,
     },
+    /// The agent that has the spool does not say how it stands.
+    #[error(
+        "{dir}: an agent has this spool and does not answer: {why}; name its socket with --socket, or stop it"
+    )]
+    NoAnswer {
+        /// The spool.
+        dir: PathBuf,
+        /// Where it was asked, and what was said.
+        why: String,
+    },
     /// The agent is going down.
     #[error("the spool is closed")]
     Closed,

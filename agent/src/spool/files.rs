@@ -3,14 +3,16 @@
 use super::{Lane, SpoolError};
 use crate::state::{StateDir, StateError};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use std::{collections::BTreeMap, fs::File, io, path::Path};
+use std::{collections::BTreeMap, fs::File, io, path::Path, time::Duration};
 use vitrine_protocol::event::EventId;
 
 const LOCK_FILE: &str = "lock";
+const LOCK_ATTEMPTS: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(50);
 pub(super) const CHECKPOINT_FILE: &str = "checkpoint";
 
 /// The birth, and a copy of it.
-const BIRTH_FILES: [&str; 2] = ["spool", "spool-copy"];
+pub(super) const BIRTH_FILES: [&str; 2] = ["spool", "spool-copy"];
 /// The format that is written.
 const FORMAT: u32 = 2;
 
@@ -29,20 +31,34 @@ pub(super) struct Checkpoint<S> {
     pub(super) state: S,
 }
 
-/// Makes sure that no other process has the spool, for as long as the file lives.
+/// Makes sure that no other process has the spool, for as long as the file lives. A tool has it for moments.
 pub(super) fn lock(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK_FILE);
-    try_lock(dir, File::create(&path).map_err(|e| SpoolError::io(&path, e))?)
+    let file = File::create(&path).map_err(|e| SpoolError::io(&path, e))?;
+    for _ in 1..LOCK_ATTEMPTS {
+        if file.try_lock().is_ok() {
+            return Ok(file);
+        }
+        std::thread::sleep(LOCK_PAUSE);
+    }
+    locked(dir, file.try_lock(), file)
 }
 
-/// The same of a spool that is only looked at, and has to be there.
-pub(super) fn lock_existing(dir: &Path) -> Result<File, SpoolError> {
+/// Makes sure that no process changes a spool that is only looked at, and has to be there. Others may look as well.
+pub(super) fn lock_to_look(dir: &Path) -> Result<File, SpoolError> {
     let path = dir.join(LOCK_FILE);
-    try_lock(dir, File::open(&path).map_err(|e| SpoolError::io(&path, e))?)
+    let file = File::open(&path).map_err(|e| SpoolError::io(&path, e))?;
+    locked(dir, file.try_lock_shared(), file)
 }
 
-fn try_lock(dir: &Path, file: File) -> Result<File, SpoolError> {
-    match file.try_lock() {
+/// Whether there is, or was, a spool in the directory.
+pub(super) fn check_is_spool(dir: &Path) -> Result<(), SpoolError> {
+    let path = dir.join(LOCK_FILE);
+    std::fs::metadata(&path).map(|_| ()).map_err(|e| SpoolError::io(&path, e))
+}
+
+fn locked(dir: &Path, lock: Result<(), std::fs::TryLockError>, file: File) -> Result<File, SpoolError> {
+    match lock {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(SpoolError::Locked(dir.to_owned())),
         Err(std::fs::TryLockError::Error(e)) => Err(SpoolError::io(dir, e)),
@@ -65,23 +81,21 @@ pub(super) fn check_format(dir: &Path, birth: &Birth) -> Result<(), SpoolError> 
 /// A new spool's id is drawn; one that lost its id is not the same spool any more. It is written once and never again, so two copies
 /// are enough.
 pub(super) fn birth(files: &StateDir) -> Result<Birth, SpoolError> {
+    let mut born = None;
     for name in BIRTH_FILES {
         match files.read::<Birth>(name) {
-            Ok(Some(birth)) if birth.v == FORMAT => {
-                write_birth(files, &birth)?;
-                return Ok(birth);
-            }
             Ok(Some(birth)) => {
-                return Err(SpoolError::Format {
-                    dir: files.path().to_owned(),
-                    found: birth.v,
-                    known: FORMAT,
-                });
+                check_format(files.path(), &birth)?;
+                born.get_or_insert(birth);
             }
             Ok(None) => {}
             Err(e @ StateError::Corrupt { .. }) => tracing::error!("{e}"),
             Err(e) => return Err(e.into()),
         }
+    }
+    if let Some(birth) = born {
+        write_birth(files, &birth)?;
+        return Ok(birth);
     }
     if Lane::ALL.iter().any(|lane| files.path().join(lane.name()).exists()) {
         return Err(SpoolError::Unrecoverable(files.path().join(BIRTH_FILES[0])));

@@ -3,7 +3,7 @@
 //! [`super::writer`] appends to it, [`super::reader`] reads from it.
 
 use super::{
-    Lane, Mark,
+    Lane, Mark, SegmentFiles,
     acknowledged::Acknowledged,
     dirs,
     mark::Loss,
@@ -61,10 +61,11 @@ pub(super) struct Place {
 
 /// Segments that are gone, and were not all acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Evicted {
+pub struct Evicted {
     /// Everything from here to the first segment that is left.
-    pub(super) from: Mark,
-    pub(super) reason: GapReason,
+    pub from: Mark,
+    /// Why they had to go.
+    pub reason: GapReason,
 }
 
 /// Losses that are known and in no gap yet.
@@ -113,6 +114,19 @@ impl Log {
     /// Reads on from position `from`; see [`super::Spool::read`].
     pub(super) fn read(&self, from: u64, now: Timestamp) -> (Chunk, Damaged) {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).read(self, from, now)
+    }
+
+    /// The segments, for who reads their files.
+    pub(super) fn segments(&self) -> Vec<SegmentFiles> {
+        let slots = self.slots();
+        let ends = slots.iter().skip(1).map(|next| Some(next.first_pos)).chain([None]);
+        let segment = |(slot, end_pos): (&Slot, _)| SegmentFiles {
+            first_pos: slot.first_pos,
+            end_pos,
+            dir: slot.dir.clone(),
+            disk_bytes: slot.disk_bytes(),
+        };
+        slots.iter().zip(ends).map(segment).collect()
     }
 
     /// The segment that holds position `pos`, or the first one, if they all start later.

@@ -141,7 +141,7 @@ fn look_through(
 
 /// Where the newest segment ends: after its last commit, if that is complete, otherwise before. All commits before the last
 /// were answered, since one is written when the one before is durable; so what is missing of those is damage.
-fn end_of(scan: &Scan, first_pos: u64) -> u64 {
+pub(super) fn end_of(scan: &Scan, first_pos: u64) -> u64 {
     let Some(commit_pos) = scan.blocks().iter().map(|block| block.commit_pos).max() else { return first_pos };
     let mut end = commit_pos;
     for block in scan.blocks().iter().filter(|block| block.commit_pos == commit_pos) {

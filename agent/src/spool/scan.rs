@@ -53,6 +53,17 @@ pub struct Found {
     pub length: usize,
 }
 
+/// An event, and what its block says of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The event.
+    pub record: Record,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// When it may be sent; `None` for at once.
+    pub hold_until: Option<Timestamp>,
+}
+
 impl Found {
     /// The position after its last record.
     pub fn end_pos(&self) -> u64 {
@@ -114,24 +125,48 @@ impl Scan {
         holes
     }
 
+    /// Whether the mark at position `pos` can be read.
+    pub(super) fn has_mark_at(&self, pos: u64) -> bool {
+        let found = self.marks.binary_search_by_key(&pos, |mark| mark.pos);
+        found.is_ok_and(|index| self.mark_at(&self.marks[index]).is_some())
+    }
+
     /// The events from position `from` on that are there, in order.
     pub fn records(&self, from: u64) -> impl Iterator<Item = Result<Record, BlockError>> {
+        self.entries(from).map(|entry| Ok(entry?.record))
+    }
+
+    /// The same with what their blocks say of them.
+    pub fn entries(&self, from: u64) -> impl Iterator<Item = Result<Entry, BlockError>> {
+        let entries = self.decoded(from).flat_map(|(_, entries)| match entries {
+            Ok(entries) => entries.into_iter().map(Ok).collect(),
+            Err(error) => vec![Err(error)],
+        });
+        entries.filter(move |entry| entry.as_ref().map_or(true, |entry| entry.record.pos >= from))
+    }
+
+    /// The events of each block that has some position from `from` on.
+    pub(super) fn decoded(
+        &self,
+        from: u64,
+    ) -> impl Iterator<Item = (&Found, Result<Vec<Entry>, BlockError>)> {
         let mut codec = Codec::default();
         let first = self.blocks.partition_point(|found| found.end_pos() <= from);
-        self.blocks[first..].iter().flat_map(move |found| {
+        self.blocks[first..].iter().map(move |found| {
             let decoded = self.read(found).and_then(|block| codec.decode(&block));
             let (header, context, bodies) = match decoded {
                 Ok((header, Content::Records(context, bodies))) => (header, context, bodies),
-                Ok((_, Content::Mark(_))) => return vec![Err(BlockError::Content)],
-                Err(error) => return vec![Err(error)],
+                Ok((_, Content::Mark(_))) => return (found, Err(BlockError::Content)),
+                Err(error) => return (found, Err(error)),
             };
-            let record = |(pos, body)| match body {
-                RecordBody::Event { stream, seq, json } if pos >= from => {
-                    Some(Ok(Record { pos, stream, seq, context, json }))
+            let Header { written_at, hold_until, .. } = header;
+            let entry = |(pos, body)| match body {
+                RecordBody::Event { stream, seq, json } => {
+                    Some(Entry { record: Record { pos, stream, seq, context, json }, written_at, hold_until })
                 }
-                _ => None,
+                RecordBody::Note(_) => None,
             };
-            (header.pos..).zip(bodies).filter_map(record).collect()
+            (found, Ok((header.pos..).zip(bodies).filter_map(entry).collect()))
         })
     }
 

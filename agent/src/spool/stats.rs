@@ -1,12 +1,12 @@
 //! How a spool stands, in numbers.
 
 use super::{Lane, Shared, WhenFull, scan::Scan};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::atomic::Ordering};
 use vitrine_protocol::{event::EventId, time::Timestamp, topic::Stream};
 
 /// How a spool stands. Counts are since it was opened.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stats {
     /// Its birth id.
     pub spool_id: EventId,
@@ -33,7 +33,7 @@ pub struct Stats {
 }
 
 /// How a lane stands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LaneStats {
     /// The lane.
     pub lane: Lane,

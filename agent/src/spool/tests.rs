@@ -2,7 +2,8 @@
 
 mod bounds;
 mod damage;
-mod offline;
+mod verify;
+mod view;
 
 use super::*;
 use std::{
@@ -256,21 +257,6 @@ async fn a_write_error_moves_on_to_a_new_segment_and_loses_nothing() {
     assert_eq!(seqs(&read_all(&again, Lane::Facts).await.0, Stream::Stock), (1..=30).collect::<Vec<_>>());
 }
 
-/// Changes an octet in every copy of the block at `pos`.
-fn damage_block(segment: &Path, pos: u64) -> Found {
-    let db = segment.join("db");
-    let found = *Scan::of(segment).unwrap().blocks().iter().find(|block| block.pos == pos).unwrap();
-    let mut bytes = fs::read(&db).unwrap();
-    let block = bytes[found.offset as usize..][..found.length].to_vec();
-    for at in 0..=bytes.len() - block.len() {
-        if bytes[at..].starts_with(&block) {
-            bytes[at + 30] ^= 1;
-        }
-    }
-    fs::write(&db, bytes).unwrap();
-    found
-}
-
 /// Whatever is damaged, every event comes or lies in exactly one gap, and the spool goes on.
 async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
     let dir = tempfile::tempdir().unwrap();
@@ -312,7 +298,7 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
 async fn a_segment_with_a_flipped_bit_costs_a_gap() {
     let flip = |segments: &[PathBuf]| {
         let blocks = Scan::of(&segments[1]).unwrap().blocks().to_vec();
-        damage_block(&segments[1], blocks[blocks.len() / 2].pos);
+        damage::damage_block(&segments[1], blocks[blocks.len() / 2].pos);
     };
     check_damage(flip, true).await;
 }

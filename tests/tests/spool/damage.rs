@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
-use vitrine_agent::spool::{Lane, Offline, Scan};
+use vitrine_agent::spool::{Finding, Lane, Scan, View, verify};
 use vitrine_protocol::event::GapReason;
 use vitrine_tests::spool::{
     disk, effort,
@@ -49,7 +49,7 @@ async fn damage_costs_what_gaps_state_and_is_found() {
     let whole = dir.path().join("whole");
     let ledger = fill(&whole).await;
     let places = places(&whole);
-    assert!(!is_found(&whole), "something is wrong already");
+    assert_eq!(findings(&whole, None), [], "something is wrong already");
     let rounds = effort::rounds(60, 400);
     let (mut lossy, mut lost, mut harmless) = (0, 0, 0);
     for round in 0..rounds {
@@ -58,7 +58,15 @@ async fn damage_costs_what_gaps_state_and_is_found() {
         let place = random.choice(&places).unwrap();
         let (damage, at) = injure(&spool.join(&place.dir).join("db"), &mut random);
         let what = format!("round {round}, {damage:?} at {at} of {place:?}");
-        let is_found = is_found(&spool);
+        let findings = findings(&spool, Some(place.lane));
+        let is_found = !findings.is_empty();
+        for pos in destroyed(&whole.join(&place.dir), &spool.join(&place.dir)) {
+            let mut holes = findings.iter().flat_map(|finding| &finding.positions);
+            assert!(
+                holes.any(|hole| hole.first_pos <= pos && pos <= hole.last_pos),
+                "{what}: {pos} not found"
+            );
+        }
         let mut ledger = ledger.clone();
         let balance = go_on(&spool, &mut ledger, round).await.unwrap_or_else(|e| panic!("{what}: {e}"));
         assert_eq!(balance.split_hole(), None, "{what}");
@@ -108,10 +116,10 @@ async fn fill(spool: &Path) -> Ledger {
 
 /// All segments.
 fn places(spool: &Path) -> Vec<Place> {
-    let offline = Offline::open(spool).unwrap();
+    let view = View::open(spool).unwrap();
     let mut places = Vec::new();
     for lane in Lane::ALL {
-        let segments = offline.lane(lane).unwrap().segments;
+        let segments = view.lane(lane).unwrap().segments;
         assert!(segments.len() > 3, "{lane:?}: {segments:?}");
         places.extend(segments.into_iter().map(|segment| Place {
             lane,
@@ -122,18 +130,58 @@ fn places(spool: &Path) -> Vec<Place> {
     places
 }
 
-/// Whether looking through a spool that was closed well finds something wrong.
-fn is_found(spool: &Path) -> bool {
-    let offline = Offline::open(spool).unwrap();
-    Lane::ALL.into_iter().any(|lane| {
-        let lane = offline.lane(lane).unwrap();
-        lane.segments.iter().any(|segment| {
-            let end = segment.end_pos.unwrap_or(lane.head.pos);
-            Scan::of(&segment.dir).map_or(true, |scan| {
-                scan.mark().is_none() || !scan.holes(segment.first_pos, Some(end)).is_empty()
-            })
-        })
-    })
+/// What `vitrine spool verify` finds in a lane, or the files of the whole spool, and nowhere else.
+fn findings(spool: &Path, lane: Option<Lane>) -> Vec<Finding> {
+    let found = verify(&View::open(spool).unwrap()).unwrap().findings;
+    assert!(found.iter().all(|finding| finding.lane == lane), "{found:#?}");
+    found
+}
+
+/// Positions of blocks of which there is no copy any more in `injured`.
+fn destroyed(whole: &Path, injured: &Path) -> Vec<u64> {
+    let left = Scan::of(injured).unwrap();
+    let left: Vec<_> = left.blocks().iter().map(|block| block.pos).collect();
+    let blocks = Scan::of(whole).unwrap();
+    blocks.blocks().iter().map(|block| block.pos).filter(|pos| !left.contains(pos)).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_file_of_the_spool_or_a_lane_is_found() {
+    let mut random = fastrand::Rng::with_seed(effort::seed("files"));
+    let dir = tempfile::tempdir().unwrap();
+    let (whole, spool) = (dir.path().join("whole"), dir.path().join("spool"));
+    fill(&whole).await;
+    let lanes = Lane::ALL.map(|lane| (Some(lane), format!("{}/lane", lane.name())));
+    let files = ["spool", "spool-copy"].map(|name| (None, name.to_owned())).into_iter().chain(lanes);
+    let mut found = 0;
+    for (lane, file) in files.collect::<Vec<_>>().into_iter().cycle().take(effort::rounds(100, 1000) as usize)
+    {
+        disk::copy_dir(&whole, &spool);
+        let path = spool.join(&file);
+        let (damage, at) = injure(&path, &mut random);
+        let is_found = !findings(&spool, lane).is_empty();
+        let (before, after) = (fs::read(whole.join(&file)).unwrap(), fs::read(&path).unwrap());
+        let matters = values(&before, lane) != values(&after, lane);
+        assert_eq!(is_found, matters, "{damage:?} at {at} of {file}");
+        found += u64::from(is_found);
+        fs::remove_dir_all(&spool).unwrap();
+    }
+    assert!(found > 20, "the damage was too little to test anything");
+}
+
+/// What is read of a file: all of it; of a lane's, the octets of its two places that a value takes. Hexadecimal digits may be large.
+fn values(octets: &[u8], lane: Option<Lane>) -> Vec<Vec<u8>> {
+    const PLACE: usize = 8192;
+    let lower = |octets: &[u8]| octets.to_ascii_lowercase();
+    if lane.is_none() {
+        return vec![lower(octets)];
+    }
+    let of_place = |place: usize| {
+        let place = octets.get(place * PLACE..)?;
+        let length = u32::from_le_bytes(place.get(8..12)?.try_into().ok()?) as usize;
+        Some(place.get(..20 + length)?.to_vec())
+    };
+    [0, 1].map(|place| of_place(place).unwrap_or_default()).to_vec()
 }
 
 fn injure(path: &Path, random: &mut fastrand::Rng) -> (Damage, u64) {

@@ -11,16 +11,18 @@ async fn a_stopped_spool_is_looked_at_without_a_change() {
     }
     read_all(&spool, Lane::Facts).await;
     spool.acknowledge(Lane::Facts, 7);
-    assert!(matches!(Offline::open(dir.path()), Err(SpoolError::Locked(_))));
+    let view = View::open(dir.path()).unwrap();
+    assert!(view.is_running());
+    assert!(matches!(view.lane(Lane::Facts), Err(SpoolError::Locked(_))));
     spool.close().await.unwrap();
 
     let before = listing(dir.path());
-    let offline = Offline::open(dir.path()).unwrap();
-    assert_eq!(offline.id(), Some(spool.id()));
-    let lane = offline.lane(Lane::Facts).unwrap();
+    let view = View::open(dir.path()).unwrap();
+    assert_eq!(view.id(), Some(spool.id()));
+    let lane = view.lane(Lane::Facts).unwrap();
     assert_eq!((lane.file, lane.cursor.pos, lane.cursor.seq(Stream::Stock)), (FileState::Whole, 8, 8));
     assert_eq!((lane.head.pos, lane.reserved.pos), (801, 801));
-    assert_eq!(offline.lane(Lane::Critical).unwrap().file, FileState::Absent);
+    assert_eq!(view.lane(Lane::Critical).unwrap().file, FileState::Absent);
     let scans: Vec<_> =
         lane.segments.iter().map(|segment| (segment, Scan::of(&segment.dir).unwrap())).collect();
     for (segment, scan) in &scans {
@@ -33,7 +35,7 @@ async fn a_stopped_spool_is_looked_at_without_a_change() {
     for (now, before) in listing(dir.path()).into_iter().zip(before) {
         assert!(now == before, "{} was {}", now.0.display(), before.0.display());
     }
-    drop(offline);
+    drop(view);
     let (spool, _) = open(dir.path());
     assert_eq!(read_all(&spool, Lane::Facts).await.0, records);
 }
@@ -41,7 +43,7 @@ async fn a_stopped_spool_is_looked_at_without_a_change() {
 #[test]
 fn a_directory_that_is_no_spool_is_refused() {
     let dir = tempfile::tempdir().unwrap();
-    assert!(matches!(Offline::open(dir.path()), Err(SpoolError::Io { .. })));
+    assert!(matches!(View::open(dir.path()), Err(SpoolError::Io { .. })));
 }
 
 #[tokio::test]
