@@ -12,6 +12,7 @@ use std::{
 use vitrine_agent::spool::{Found, Scan};
 use vitrine_tests::{
     agent::{Agent, STORE_TOML, binary},
+    http,
     mosquitto::free_port,
     program::vitrine,
 };
@@ -141,6 +142,9 @@ fn a_spool_is_looked_into_while_its_agent_runs_and_when_it_does_not() {
     check(&agent, false);
     agent.start();
     check(&agent, true);
+    for path in ["/v1/spool", "/v1/spool/files"] {
+        assert_eq!(http::request(agent.port, "GET", path, b"").unwrap().status, 404, "not for the network");
+    }
     let before = printed(&agent, &["dump", "--stream", "kiosk", "--seq", "1..400"]);
     assert!(agent.terminate().success());
     assert!(!socket.exists());

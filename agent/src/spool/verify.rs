@@ -10,10 +10,18 @@
 use super::{
     Aside, FileState, Lane, LaneFiles, Scan, SegmentFiles, SeqRange, SpoolError, View,
     files::{self, Birth, CHECKPOINT_FILE, Checkpoint},
+    mark::Loss,
     trail::{Missing, Passed, Trail},
 };
 use serde::{Serialize, de::IgnoredAny};
-use std::{collections::BTreeMap, io, ops::Range, path::PathBuf, thread, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    ops::Range,
+    path::PathBuf,
+    thread,
+    time::Duration,
+};
 
 /// How often, and after which pause, damage in a spool that is in use is looked at again. A lane's file is written about every 200 ms.
 const LOOKS: u32 = 4;
@@ -146,7 +154,7 @@ impl Verified {
         let lane_files = self.check_lane_file(view, lane)?;
         let first_pos = lane_files.segments.first().map(|first| first.first_pos);
         let start = first_pos.unwrap_or(lane_files.head.pos);
-        // Before the first segment, nothing is missing but what the platform does not have, and was not told of.
+        // Before the first segment, nothing may be missing that the platform does not have.
         let is_known = !matches!(lane_files.file, FileState::Absent | FileState::Damaged)
             && lane_files.evicted.is_none()
             && lane_files.cursor.pos <= start;
@@ -154,8 +162,7 @@ impl Verified {
             if is_known { Trail::from(lane_files.cursor.clone()) } else { Trail::from_pos(start) };
         trail.skip_to(&lane_files.dir, start);
 
-        let mut errors = BTreeMap::new();
-        let mut starts = Vec::new();
+        let mut broken = Broken::default();
         for segment in &lane_files.segments {
             let Some(followed) = follow(view, &lane_files, segment, &trail)? else {
                 trail.leave_to(segment.end_pos.unwrap_or(trail.at().pos));
@@ -166,8 +173,8 @@ impl Verified {
             self.events += followed.passed.events;
             self.notes += followed.passed.notes;
             match followed.error {
-                Some(error) => drop(errors.insert(followed.dir, error.to_string())),
-                None if !followed.has_start => starts.push(followed.dir),
+                Some(error) => drop(broken.files.insert(followed.dir, error.to_string())),
+                None if !followed.has_start => drop(broken.starts.insert(followed.dir)),
                 None => {}
             }
             trail = followed.trail;
@@ -175,49 +182,43 @@ impl Verified {
         if lane_files.live_end_pos.is_none() && lane_files.head.pos >= trail.at().pos {
             trail.pass(&lane_files.dir, lane_files.head.clone());
         }
-
-        let is_stated = |missing: &Missing| {
-            let stated = |loss: &super::mark::Loss| loss.unstated(&lane_files.stated).is_none();
-            missing.is_told && !missing.losses.is_empty() && missing.losses.iter().all(stated)
-        };
         for missing in trail.finish() {
-            let consequence = if is_stated(&missing) {
-                Consequence::Stated
-            } else if missing.is_told && missing.losses.is_empty() {
-                Consequence::Memory
-            } else {
-                Consequence::Lost
-            };
-            let seqs: Vec<_> = missing.losses.into_iter().map(SeqRange::from).collect();
-            let mut holes = missing.holes.as_slice();
-            while let Some((dir, _)) = holes.first() {
-                let count = holes.iter().take_while(|(of, _)| of == dir).count();
-                let (of_dir, rest) = holes.split_at(count);
-                holes = rest;
-                // Evicted, and the platform was told.
-                if *dir == lane_files.dir && consequence == Consequence::Stated {
-                    continue;
-                }
-                starts.retain(|start| start != dir);
-                let error = errors.remove(dir);
-                let damage = if error.is_some() { Damage::Segment } else { Damage::Blocks };
-                let is_acknowledged = of_dir.iter().all(|(_, hole)| hole.end <= lane_files.cursor.pos);
-                let consequence = if is_acknowledged { Consequence::Nothing } else { consequence };
-                self.findings.push(Finding {
-                    error,
-                    positions: of_dir.iter().map(|(_, hole)| PosRange::from(hole)).collect(),
-                    seqs: seqs.clone(),
-                    ..Finding::of_file(dir.clone(), Some(lane), damage, consequence)
-                });
-            }
+            self.add_missing(&lane_files, missing, &mut broken);
         }
-        for (dir, error) in errors {
-            let finding = Finding::of_file(dir, Some(lane), Damage::Segment, Consequence::Nothing);
-            self.findings.push(Finding { error: Some(error), ..finding });
-        }
-        let of_start = |dir| Finding::of_file(dir, Some(lane), Damage::SegmentStart, Consequence::Nothing);
-        self.findings.extend(starts.into_iter().map(of_start));
+        let of_dir = |dir, damage| Finding::of_file(dir, Some(lane), damage, Consequence::Nothing);
+        let of_file = |(dir, error)| Finding { error: Some(error), ..of_dir(dir, Damage::Segment) };
+        self.findings.extend(broken.files.into_iter().map(of_file));
+        self.findings.extend(broken.starts.into_iter().map(|dir| of_dir(dir, Damage::SegmentStart)));
         Ok(())
+    }
+
+    /// Adds a finding for each segment in which something is missing, and takes it off what is `broken`.
+    fn add_missing(&mut self, lane_files: &LaneFiles, missing: Missing, broken: &mut Broken) {
+        let is_stated = |loss: &Loss| loss.unstated(&lane_files.stated).is_none();
+        let consequence = match missing.losses.as_slice() {
+            [] if missing.is_told => Consequence::Memory,
+            [_, ..] if missing.is_told && missing.losses.iter().all(is_stated) => Consequence::Stated,
+            _ => Consequence::Lost,
+        };
+        let seqs: Vec<_> = missing.losses.into_iter().map(SeqRange::from).collect();
+        for holes in missing.holes.chunk_by(|(dir, _), (next, _)| dir == next) {
+            let dir = &holes[0].0;
+            // Evicted, and the platform was told.
+            if *dir == lane_files.dir && consequence == Consequence::Stated {
+                continue;
+            }
+            broken.starts.remove(dir);
+            let error = broken.files.remove(dir);
+            let damage = if error.is_some() { Damage::Segment } else { Damage::Blocks };
+            let is_acknowledged = holes.iter().all(|(_, hole)| hole.end <= lane_files.cursor.pos);
+            let consequence = if is_acknowledged { Consequence::Nothing } else { consequence };
+            self.findings.push(Finding {
+                error,
+                positions: holes.iter().map(|(_, hole)| PosRange::from(hole)).collect(),
+                seqs: seqs.clone(),
+                ..Finding::of_file(dir.clone(), Some(lane_files.lane), damage, consequence)
+            });
+        }
     }
 
     fn check_lane_file(&mut self, view: &View, lane: Lane) -> Result<LaneFiles, SpoolError> {
@@ -254,6 +255,15 @@ impl Finding {
     fn of_file(path: PathBuf, lane: Option<Lane>, damage: Damage, consequence: Consequence) -> Self {
         Self { path, lane, damage, error: None, positions: Vec::new(), seqs: Vec::new(), consequence }
     }
+}
+
+/// Segments of a lane that are damaged, unless it shows in what is missing.
+#[derive(Default)]
+struct Broken {
+    /// Files that cannot be read, and what was said.
+    files: BTreeMap<PathBuf, String>,
+    /// Such as have lost their first mark.
+    starts: BTreeSet<PathBuf>,
 }
 
 /// A segment that was followed.

@@ -4,6 +4,7 @@
 use super::check;
 use std::{
     fs::{self, File},
+    ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
 };
@@ -169,12 +170,15 @@ async fn a_damaged_file_of_the_spool_or_a_lane_is_found() {
     assert!(found > 20, "the damage was too little to test anything");
 }
 
-/// What is read of a file: all of it; of a lane's, the octets of its two places that a value takes. Hexadecimal digits may be large.
+/// What is read of a file: all of it, though the digits of its checksum may be of either case; of a lane's, the octets of its two places that a
+/// value takes.
 fn values(octets: &[u8], lane: Option<Lane>) -> Vec<Vec<u8>> {
     const PLACE: usize = 8192;
-    let lower = |octets: &[u8]| octets.to_ascii_lowercase();
+    const DIGITS: Range<usize> = 16..24;
     if lane.is_none() {
-        return vec![lower(octets)];
+        let mut octets = octets.to_vec();
+        octets.get_mut(DIGITS).into_iter().for_each(<[u8]>::make_ascii_lowercase);
+        return vec![octets];
     }
     let of_place = |place: usize| {
         let place = octets.get(place * PLACE..)?;
