@@ -5,8 +5,7 @@ use crate::{
     raw::Raw,
     spooled::Spooled,
 };
-use anyhow::{Context, bail};
-use serde::de::DeserializeOwned;
+use anyhow::Context;
 use std::{
     path::Path,
     process::{Command, Stdio},
@@ -85,19 +84,10 @@ impl Contender {
         })
     }
 
-    /// Runs one part of the measurements in a process of its own. Returns the figures that it prints.
-    pub(crate) fn measure<T: DeserializeOwned>(
-        self,
-        part: &str,
-        dir: &Path,
-        scale: f64,
-    ) -> anyhow::Result<T> {
-        let mut child = Command::new(std::env::current_exe()?);
-        child.args([crate::CHILD, part, self.name()]).arg(dir).arg(scale.to_string());
-        let output = child.stderr(Stdio::inherit()).output()?;
-        if !output.status.success() {
-            bail!("{}: the part {part} failed", self.name());
-        }
-        Ok(serde_json::from_slice(&output.stdout)?)
+    /// The command that runs one part of the measurements in a process of its own.
+    pub(crate) fn command(self, part: &str, dir: &Path, how_much: &str) -> anyhow::Result<Command> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args([crate::CHILD, part, self.name()]).arg(dir).arg(how_much).stderr(Stdio::inherit());
+        Ok(command)
     }
 }

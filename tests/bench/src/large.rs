@@ -6,7 +6,7 @@ use crate::{
     events::Events,
     measure::{disk_bytes, memory_max_mib},
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use std::{
     fs,
     path::Path,
@@ -51,16 +51,28 @@ pub(crate) struct Opened {
 pub(crate) fn run(dir: &Path, scale: f64) -> anyhow::Result<Vec<Figures>> {
     let figures = |contender: Contender| {
         let dir = tempfile::tempdir_in(dir)?;
-        let filled = contender.measure(FILL, dir.path(), scale)?;
+        let filled = measure(contender, FILL, dir.path(), scale)?;
         let opens_again = !matches!(contender, Contender::Raw | Contender::RawZstd);
         let open = || {
             forget_files();
-            contender.measure(OPEN, dir.path(), scale)
+            measure(contender, OPEN, dir.path(), scale)
         };
         let opened = opens_again.then(open).transpose()?;
         Ok(Figures { filled, opened })
     };
     Contender::ALL.into_iter().map(figures).collect()
+}
+
+/// Runs a part in a process of its own, and reads the figures that it prints.
+fn measure<T: DeserializeOwned>(
+    contender: Contender,
+    part: &str,
+    dir: &Path,
+    scale: f64,
+) -> anyhow::Result<T> {
+    let output = contender.command(part, dir, &scale.to_string())?.output()?;
+    anyhow::ensure!(output.status.success(), "{}: the part {part} failed", contender.name());
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 /// Fills a queue, first with as many events as memory is measured at, then up to the size that is opened; prints figures,
