@@ -178,7 +178,7 @@ impl Walk<'_> {
                         self.skip_to(at, header.pos);
                     }
                     for (pos, body) in (header.pos..).zip(records) {
-                        at.iter_mut().for_each(|at| at.advance(&body));
+                        at.iter_mut().for_each(|at| at.advance(body.as_ref()));
                         self.note(pos, body, found);
                     }
                 }
