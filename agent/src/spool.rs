@@ -61,8 +61,8 @@
 //! # Writing
 //! A segment is written by one process, in order, and closed at 4 MiB of blocks, or 8 MiB of file. A commit is written block by
 //! block; then `flush()` and `fdatasync`; then the answer; then the next commit. A new segment gets its name, and its parent is
-//! synced, when its mark is durable. In the lane's file, `reserved` is kept ahead of writing, so that numbering
-//! can go on above it when the newest segment is lost. A process
+//! synced, when its mark is durable. In the lane's file, `reserved` is kept ahead of writing, and names every
+//! stream that was written, so that numbering can go on above it when the newest segment is lost. A process
 //! starts with a new segment; the newest one stays, even if all of it is acknowledged, to tell the numbering.
 //!
 //! A closed segment that sled has made large, because its commits were small, and that will not be sent soon, is written anew in
@@ -155,8 +155,8 @@ use writer::Surroundings;
 pub const MAX_BLOCK: usize = 14 * 1024;
 /// The most octets of an event or a note.
 pub const MAX_RECORD: usize = 4 * 1024;
-/// Commits that wait for the committer.
-const QUEUE: usize = 256;
+/// Commits that wait for the committer: while it writes a group, as much as the next one takes, if they are single events.
+const QUEUE: usize = 1024;
 
 /// A handle on the spool; clones are the same spool.
 #[derive(Clone, Debug)]
@@ -341,7 +341,7 @@ impl Spool {
         self.log(lane).cursor.load(Ordering::Acquire)
     }
 
-    /// Reads on from position `from` in `lane`, as far as records may be sent at `now`, some hundred records at
+    /// Reads on from position `from` in `lane`, as far as records may be sent at `now`, about a thousand records at
     /// most. Never fails: what cannot be read back becomes a gap and is skipped. Meant for one reader: a position
     /// other than the last chunk's end costs reading its segment from the start.
     pub async fn read(&self, lane: Lane, from: u64, now: Timestamp) -> Chunk {

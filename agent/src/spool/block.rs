@@ -5,7 +5,7 @@
 
 use super::{
     Context,
-    mark::{Mark, RecordBody},
+    mark::{Mark, RecordBody, RecordRef},
 };
 use vitrine_protocol::{Id, time::Timestamp, topic::Stream};
 
@@ -136,6 +136,7 @@ pub(super) struct Codec {
     compressor: zstd::bulk::Compressor<'static>,
     decompressor: zstd::bulk::Decompressor<'static>,
     plain: Vec<u8>,
+    packed: Vec<u8>,
 }
 
 impl Default for Codec {
@@ -145,6 +146,7 @@ impl Default for Codec {
             compressor: zstd::bulk::Compressor::new(LEVEL).expect("the level exists"),
             decompressor: zstd::bulk::Decompressor::new().expect("there is no dictionary that could fail"),
             plain: Vec::with_capacity(MAX_PLAIN),
+            packed: Vec::new(),
         }
     }
 }
@@ -161,7 +163,7 @@ impl Codec {
         &mut self,
         header: Header,
         context: Context,
-        records: impl Iterator<Item = &'a RecordBody>,
+        records: impl Iterator<Item = RecordRef<'a>>,
     ) -> Vec<u8> {
         let Context { plan, business_date } = context;
         let plain = &mut self.plain;
@@ -172,8 +174,8 @@ impl Codec {
         plain.extend([business_date.month() as u8, business_date.day() as u8]);
         for record in records {
             let (code, seq) = match record {
-                RecordBody::Event { stream, seq, .. } => (stream.code(), *seq),
-                RecordBody::Note(_) => (NOTE, 0),
+                RecordRef::Event { stream, seq, .. } => (stream.code(), seq),
+                RecordRef::Note(_) => (NOTE, 0),
             };
             let text = record.bytes();
             plain.push(code);
@@ -181,7 +183,12 @@ impl Codec {
             plain.extend(u32::try_from(text.len()).unwrap_or(u32::MAX).to_le_bytes());
             plain.extend(text);
         }
-        header.write(&self.compressor.compress(plain).expect("its buffer is as large as zstd asks for"))
+        self.packed.clear();
+        self.packed.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        self.compressor
+            .compress_to_buffer(plain, &mut self.packed)
+            .expect("the buffer is as large as zstd asks for");
+        header.write(&self.packed)
     }
 
     /// Reads a whole block back.
@@ -268,7 +275,7 @@ mod tests {
     fn block() -> Vec<u8> {
         let context = Context { plan: Id::new("7").unwrap(), business_date: jiff::civil::date(2026, 3, 4) };
         let note = RecordBody::Note((*b"a note, and a note, and a note").into());
-        Codec::default().encode(HEADER_OF_ONE, context, [&note].into_iter())
+        Codec::default().encode(HEADER_OF_ONE, context, [note.as_ref()].into_iter())
     }
 
     #[test]

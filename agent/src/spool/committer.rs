@@ -142,7 +142,11 @@ impl Committer {
                 }
                 Some(Command::Checkpoint(state)) => self.write_checkpoint(&state),
                 Some(Command::Found) => self.state_losses().await,
-                Some(Command::Close(done)) => return Some(done),
+                Some(Command::Close(done)) => {
+                    // The cursor has not passed what a reader has found and no gap states.
+                    self.state_losses().await;
+                    return Some(done);
+                }
                 None => return None,
             }
         }

@@ -5,8 +5,10 @@
 //! and holds stay; where commits ended does not, which matters for the newest segment alone.
 
 use super::{
+    Context,
     block::{Codec, Content},
     dirs,
+    mark::RecordBody,
     pack::{Entry, Packer},
     scan::Scan,
     segment::{Segment, SegmentError},
@@ -16,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
     thread::JoinHandle,
 };
+use vitrine_protocol::time::Timestamp;
 
 /// Records are packed and written in batches of about so many octets.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -106,8 +109,16 @@ fn rewrite(dir: &Path, first_pos: u64, end: u64, dense: &Path) -> Result<bool, S
     let (mut codec, mut packer) = (Codec::default(), Packer::default());
     let (mut batch, mut bytes, mut written_at) = (Vec::new(), 0, written_at);
     mark.exact = true;
-    let mut flush = |batch: &mut Vec<Entry>, written_at| {
-        segment.write(&packer.pack(batch, &mut mark, written_at), written_at)?;
+    let mut flush = |batch: &mut Vec<(Context, Option<Timestamp>, RecordBody)>, written_at| {
+        let entries: Vec<_> = batch
+            .iter()
+            .map(|(context, hold_until, body)| Entry {
+                context: *context,
+                hold_until: *hold_until,
+                body: body.as_ref(),
+            })
+            .collect();
+        segment.write(&packer.pack(&entries, &mut mark, written_at), written_at)?;
         batch.clear();
         Ok::<(), SegmentError>(())
     };
@@ -120,8 +131,8 @@ fn rewrite(dir: &Path, first_pos: u64, end: u64, dense: &Path) -> Result<bool, S
         if batch.is_empty() {
             written_at = header.written_at;
         }
-        bytes += records.iter().map(|record| record.bytes().len()).sum::<usize>();
-        batch.extend(records.into_iter().map(|body| Entry { context, hold_until: header.hold_until, body }));
+        bytes += records.iter().map(|record| record.as_ref().bytes().len()).sum::<usize>();
+        batch.extend(records.into_iter().map(|body| (context, header.hold_until, body)));
         if bytes >= BATCH_BYTES {
             flush(&mut batch, written_at)?;
             bytes = 0;

@@ -1,19 +1,34 @@
 //! Records, the numbers they get, and what is missing between two points of a lane.
 
-use super::Lane;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use vitrine_protocol::{event::GapReason, topic::Stream};
 
-/// The content of a record.
+/// The content of a record, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum RecordBody {
     Event { stream: Stream, seq: u64, json: Box<str> },
     Note(Box<[u8]>),
 }
 
+/// The content of a record that is to be written, or looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RecordRef<'a> {
+    Event { stream: Stream, seq: u64, json: &'a str },
+    Note(&'a [u8]),
+}
+
 impl RecordBody {
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(super) fn as_ref(&self) -> RecordRef<'_> {
+        match self {
+            Self::Event { stream, seq, json } => RecordRef::Event { stream: *stream, seq: *seq, json },
+            Self::Note(bytes) => RecordRef::Note(bytes),
+        }
+    }
+}
+
+impl<'a> RecordRef<'a> {
+    pub(super) fn bytes(self) -> &'a [u8] {
         match self {
             Self::Event { json, .. } => json.as_bytes(),
             Self::Note(bytes) => bytes,
@@ -44,20 +59,25 @@ impl Mark {
         self.seqs.get(&stream).copied().unwrap_or(1)
     }
 
-    pub(super) fn advance(&mut self, body: &RecordBody) {
+    pub(super) fn advance(&mut self, body: RecordRef<'_>) {
         self.pos += 1;
-        if let RecordBody::Event { stream, seq, .. } = body {
-            self.seqs.insert(*stream, seq + 1);
+        if let RecordRef::Event { stream, seq, .. } = body {
+            self.seqs.insert(stream, seq + 1);
         }
     }
 
-    /// Skips `n` positions, any of which may have been an event of any stream of the lane.
-    pub(super) fn skip(&mut self, lane: Lane, n: u64) {
+    /// Skips `n` positions, any of which may have been an event of any of `streams`.
+    pub(super) fn skip(&mut self, streams: impl IntoIterator<Item = Stream>, n: u64) {
         self.pos += n;
         self.exact = false;
-        for stream in lane.streams() {
+        for stream in streams {
             *self.seqs.entry(stream).or_insert(1) += n;
         }
+    }
+
+    /// Whether everything before was reserved for its stream.
+    pub(super) fn is_within(&self, reserved: &Self) -> bool {
+        self.pos <= reserved.pos && self.seqs.keys().all(|stream| reserved.seqs.contains_key(stream))
     }
 
     /// What is missing between `earlier` and this mark.

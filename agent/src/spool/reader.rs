@@ -19,7 +19,7 @@ use std::sync::{Arc, atomic::Ordering};
 use vitrine_protocol::{event::GapReason, time::Timestamp};
 
 /// A read ends after so many records, or so many octets of events.
-const CHUNK_RECORDS: usize = 512;
+const CHUNK_RECORDS: usize = 1024;
 const CHUNK_BYTES: usize = 256 * 1024;
 /// How long to wait before a segment is tried again that cannot be read for now.
 const RETRY_MS: i64 = 1000;
@@ -293,7 +293,7 @@ impl Reader {
             let reason = GapReason::Corrupt;
             walk.log.lost([Loss { stream, first_seq, last_seq: seq - 1, reason, exact: true }]);
         }
-        self.at.advance(&body);
+        self.at.advance(body.as_ref());
         self.hole_from = None;
         if let RecordBody::Event { stream, seq, json } = body
             && pos >= walk.from

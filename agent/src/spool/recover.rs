@@ -44,14 +44,19 @@ pub(super) fn open(
     dirs::tidy(&dir).map_err(io)?;
     let mut listed = dirs::list(&dir).map_err(io)?;
     let path = dir.join(LANE_FILE);
-    let (twin, read) = Twin::open(&path).map_err(|e| SpoolError::io(&path, e))?;
+    let (twin, read) = Twin::open::<LaneFile>(&path).map_err(|e| SpoolError::io(&path, e))?;
+    // Those that a hole may have held something of.
+    let streams: Vec<Stream> = match &read {
+        twin::Found::Value(file, Certainty::Last) => file.reserved.seqs.keys().copied().collect(),
+        _ => lane.streams().collect(),
+    };
     let file = lane_file(read, &path, &listed)?;
     // A crash has kept these from being removed.
     for (_, gone) in listed.extract_if(.., |(pos, _)| *pos < file.oldest) {
         dirs::remove(&gone).map_err(|e| SpoolError::io(&gone, e))?;
     }
     let mut slots: VecDeque<Slot> = listed.into_iter().map(|(pos, dir)| Slot::new(pos, dir)).collect();
-    let tail = look_through(lane, &mut slots, checkpoint, found)?;
+    let tail = look_through(&streams, &mut slots, checkpoint, found)?;
     let is_intact = tail.as_ref().map_or(slots.is_empty(), |tail| tail.pos >= file.head.pos);
     let next = match tail {
         Some(tail) if is_intact => tail,
@@ -102,7 +107,7 @@ fn lane_file(
 
 /// Reads what is needed of the segments. Returns where the newest ends; `None` where that cannot be told.
 fn look_through(
-    lane: Lane,
+    streams: &[Stream],
     slots: &mut VecDeque<Slot>,
     checkpoint: u64,
     found: &mut Found,
@@ -116,7 +121,7 @@ fn look_through(
         }
         match Scan::of(&slot.dir) {
             Ok(scan) => {
-                let walk = Walk { lane, checkpoint, is_newest: end.is_none() };
+                let walk = Walk { streams, checkpoint, is_newest: end.is_none() };
                 tail = walk.run(
                     &scan,
                     slot.first_pos,
@@ -151,13 +156,13 @@ pub(super) fn end_of(scan: &Scan, first_pos: u64) -> u64 {
     commit_pos
 }
 
-struct Walk {
-    lane: Lane,
+struct Walk<'a> {
+    streams: &'a [Stream],
     checkpoint: u64,
     is_newest: bool,
 }
 
-impl Walk {
+impl Walk<'_> {
     fn run(&self, scan: &Scan, first_pos: u64, end: u64, found: &mut Found) -> Option<Mark> {
         let mut codec = Codec::default();
         let mut at: Option<Mark> = None;
@@ -173,7 +178,7 @@ impl Walk {
                         self.skip_to(at, header.pos);
                     }
                     for (pos, body) in (header.pos..).zip(records) {
-                        at.iter_mut().for_each(|at| at.advance(&body));
+                        at.iter_mut().for_each(|at| at.advance(body.as_ref()));
                         self.note(pos, body, found);
                     }
                 }
@@ -185,7 +190,7 @@ impl Walk {
 
     fn skip_to(&self, at: &mut Mark, pos: u64) {
         if pos > at.pos {
-            at.skip(self.lane, pos - at.pos);
+            at.skip(self.streams.iter().copied(), pos - at.pos);
         }
     }
 

@@ -272,9 +272,7 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
     commit(&spool, vec![event(Stream::Stock, 800)]).await;
     let (records, upto) = read_all(&spool, Lane::Facts).await;
     let got = seqs(&records, Stream::Stock);
-    let mut gaps = gaps(&spool).await;
-    // Where numbers had to be skipped, they were in every stream of the lane.
-    assert!(exact || gaps.remove(&(Stream::Devices, 1, 8192, false)), "{gaps:?}");
+    let gaps = gaps(&spool).await;
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     let &(stream, first, last, gap_exact) = gaps.first().unwrap();
     assert_eq!((stream, gap_exact), (Stream::Stock, exact));
@@ -299,11 +297,8 @@ async fn check_damage(damage: impl Fn(&[PathBuf]), exact: bool) {
 #[tokio::test]
 async fn a_segment_with_a_flipped_bit_costs_a_gap() {
     let flip = |segments: &[PathBuf]| {
-        let db = segments[1].join("db");
-        let mut bytes = fs::read(&db).unwrap();
-        let middle = bytes.iter().rposition(|&b| b != 0).unwrap() / 2;
-        bytes[middle] ^= 0x10;
-        fs::write(&db, bytes).unwrap();
+        let blocks = Scan::of(&segments[1]).unwrap().blocks().to_vec();
+        damage::damage_block(&segments[1], blocks[blocks.len() / 2].pos);
     };
     check_damage(flip, true).await;
 }

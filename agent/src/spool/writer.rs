@@ -45,7 +45,7 @@ pub(super) struct LaneFile {
     pub(super) oldest: u64,
     /// Where the lane ended when the file was written: it does not end before.
     pub(super) head: Mark,
-    /// Nothing beyond was ever written.
+    /// Nothing beyond was ever written, and nothing of a stream that is not in it.
     pub(super) reserved: Mark,
     /// What is missing of a stream below this number is stated in a gap.
     pub(super) stated: BTreeMap<Stream, u64>,
@@ -109,9 +109,9 @@ impl Writer {
     pub(super) fn append(&mut self, drafts: &[(Context, Draft)], now: Timestamp) -> Result<(), SpoolError> {
         let mut next = Mark { exact: true, ..self.next.clone() };
         let entries = pack::entries(drafts, &mut next);
-        if next.pos > self.saved.reserved.pos {
+        if !next.is_within(&self.saved.reserved) {
             let mut reserved = next.clone();
-            reserved.skip(self.log.lane, RESERVE);
+            reserved.skip(next.seqs.keys().copied(), RESERVE);
             self.save(LaneFile { reserved, ..self.saved.clone() })?;
         }
         if self.needs_segment() {
