@@ -7,6 +7,7 @@
 use super::{
     Entry, Lane, Scan, SeqRange, dirs, files, recover,
     segment::DB_FILE,
+    spare,
     trail::{Missing, Trail},
 };
 use serde::Serialize;
@@ -213,6 +214,10 @@ impl Positions {
 }
 
 fn search(dir: &Path, depth: u32, found: &mut Vec<PathBuf>) -> io::Result<()> {
+    if dir.ends_with(spare::DIR) {
+        // It is empty.
+        return Ok(());
+    }
     if dir.join(DB_FILE).exists() {
         found.push(dir.to_owned());
         return Ok(());

@@ -8,6 +8,9 @@ use std::{
     thread::JoinHandle,
 };
 
+/// Its directory.
+pub(super) const DIR: &str = "spare";
+
 /// An empty segment for whichever lane needs one next.
 #[derive(Clone, Debug)]
 pub(super) struct Spare(Arc<Inner>);
@@ -22,7 +25,7 @@ struct Inner {
 impl Spare {
     /// Kept in `spool`; what an earlier process has left there is removed.
     pub(super) fn new(spool: &Path) -> io::Result<Self> {
-        let dir = spool.join("spare");
+        let dir = spool.join(DIR);
         if dir.exists() {
             dirs::remove_all(&dir)?;
         }

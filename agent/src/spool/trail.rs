@@ -6,7 +6,7 @@
 use super::{
     Mark, Scan,
     block::{Codec, Content},
-    mark::{Loss, RecordBody},
+    mark::{Loss, RecordBody, RecordRef},
 };
 use serde::Serialize;
 use std::{
@@ -110,7 +110,7 @@ impl Trail {
                             RecordBody::Event { .. } => passed.events += 1,
                             RecordBody::Note(_) => passed.notes += 1,
                         }
-                        self.take(&body);
+                        self.take(body.as_ref());
                     }
                 }
             }
@@ -154,8 +154,8 @@ impl Trail {
         self.closed
     }
 
-    fn take(&mut self, body: &RecordBody) {
-        if let RecordBody::Event { stream, seq, .. } = *body
+    fn take(&mut self, body: RecordRef<'_>) {
+        if let RecordRef::Event { stream, seq, .. } = body
             && self.is_known
             && seq > self.at.seq(stream)
         {

@@ -128,6 +128,10 @@ pub fn verify(view: &View) -> Result<Verified, SpoolError> {
 
 impl Verified {
     fn check_own_files(&mut self, view: &View) {
+        if Lane::ALL.iter().all(|lane| !view.dir().join(lane.name()).exists()) {
+            // It was just being born.
+            return;
+        }
         let paths = files::BIRTH_FILES.map(|name| view.dir().join(name));
         let births = paths.each_ref().map(|path| crate::state::look::<Birth>(path));
         let is_left = births.iter().any(Option::is_some);

@@ -1,6 +1,6 @@
 //! The process is killed at any instant, again and again on the same spool.
 
-use super::{PROGRAM, check};
+use super::{PROGRAM, check, check_is_whole};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -71,6 +71,7 @@ async fn kill_again_and_again(test: &str, room: Room, rounds: u64) -> Balance {
         let heard = worker.kill();
         let place = format!("round {round}, {aim:?}");
         worker::enter(&mut ledger, &heard).unwrap_or_else(|e| panic!("{place}: {e}"));
+        check_is_whole(&spool).unwrap_or_else(|e| panic!("{place}: {e}"));
         // Now and then it is left to the next process to find what the last one left.
         let checked = match random.u8(..4) {
             0 => continue,

@@ -12,8 +12,9 @@ mod model;
 mod power;
 mod volume;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, thread, time::Duration};
 use tokio::time::timeout;
+use vitrine_agent::spool::{Damage, SpoolError, View, verify};
 use vitrine_tests::spool::{
     ledger::{Balance, Ledger},
     queue::{Queue, Settings},
@@ -36,4 +37,25 @@ async fn check(spool: &Path, settings: Settings, ledger: &mut Ledger, free: bool
     let closed = timeout(STUCK, queue.close()).await;
     closed.map_err(|_| "stuck while it is closed".to_owned())?.map_err(|e| e.to_string())?;
     ledger.balance()
+}
+
+/// Whether `vitrine spool verify` finds a spool well that a process was torn from. What was just being written may be torn, of a lane's
+/// file with its two places.
+fn check_is_whole(spool: &Path) -> Result<(), String> {
+    if !spool.join("lock").exists() {
+        return Ok(());
+    }
+    let view = View::open(spool).map_err(|e| e.to_string())?;
+    let mut verified = verify(&view);
+    // As with `Queue::open`, the lock may still be another process's.
+    while matches!(verified, Err(SpoolError::Locked(_))) {
+        thread::sleep(Duration::from_millis(20));
+        verified = verify(&view);
+    }
+    let found = verified.map_err(|e| e.to_string())?.findings;
+    let is_torn = |damage| damage == Damage::LaneFileCopy;
+    found
+        .iter()
+        .find(|found| !is_torn(found.damage))
+        .map_or(Ok(()), |found| Err(format!("verify: {found:?}")))
 }

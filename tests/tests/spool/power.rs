@@ -2,7 +2,7 @@
 //!
 //! [`vitrine_tests::spool::recorder`] and [`vitrine_tests::spool::replay`] say what is modelled and what is not.
 
-use super::{PROGRAM, check};
+use super::{PROGRAM, check, check_is_whole};
 use std::{fs, path::Path, thread, time::Duration};
 use vitrine_protocol::topic::Stream;
 use vitrine_tests::spool::{
@@ -109,6 +109,7 @@ fn live(life: u64) -> (Recording, Vec<Heard>) {
 async fn go_on<'a>(spool: &Path, promised: impl Iterator<Item = &'a Said>) -> Result<Balance, String> {
     let mut ledger = Ledger::default();
     worker::enter_all(&mut ledger, promised)?;
+    check_is_whole(spool)?;
     let queue = Queue::open(spool, Settings::ROOMY).map_err(|e| e.to_string())?;
     let drafts = (0..3).map(|n| load::event(Stream::Stock, LATER + n, 100)).collect();
     queue::commit(&queue.spool(), drafts).await.map_err(|e| e.to_string())?;

@@ -95,7 +95,9 @@ fn what(damage: Damage) -> &'static str {
         Damage::Segment => "the segment cannot be read",
         Damage::SegmentStart => "the segment's first mark cannot be read",
         Damage::LaneFile => "the lane's file cannot be read",
-        Damage::LaneFileCopy => "one of two copies cannot be read",
+        Damage::LaneFileCopy => {
+            "one of two copies cannot be read, as a power cut while it is written leaves it"
+        }
         Damage::Birth => "the spool's id cannot be read, nor its copy",
         Damage::BirthCopy => "this copy of the spool's id cannot be read, or is another",
         Damage::Checkpoint => "the checkpoint cannot be read",
