@@ -383,9 +383,11 @@ impl Spool {
 
     /// Tells the committer, without waiting for it: it may be waiting for room that only acknowledgements make.
     fn report(&self, finding: Command) {
-        let commands = self.commands.clone();
         // A closed spool has no use for it.
-        tokio::spawn(async move { drop(commands.send(finding).await) });
+        if let Err(mpsc::error::TrySendError::Full(finding)) = self.commands.try_send(finding) {
+            let commands = self.commands.clone();
+            tokio::spawn(async move { drop(commands.send(finding).await) });
+        }
     }
 
     async fn send(&self, command: Command) -> Result<(), SpoolError> {
