@@ -167,7 +167,7 @@ impl Trail {
                 self.close(true);
             }
         }
-        self.at.advance(body.as_ref());
+        self.at.advance(body);
     }
 
     fn close(&mut self, is_told: bool) {

@@ -30,8 +30,10 @@ use vitrine_protocol::{event::GapReason, time::Timestamp, topic::Stream};
 const FILE_FACTOR: u64 = 2;
 /// No file of sled's is smaller.
 const FILE_BYTES_MIN: u64 = 512 * 1024;
-/// Positions are reserved in steps of this: so many may be skipped when the newest segment is lost.
+/// Positions are reserved in steps of this, or of so many commits like the last: so many may be skipped when the newest segment is
+/// lost. Each step costs a sync.
 const RESERVE: u64 = 8192;
+const RESERVE_COMMITS: u64 = 32;
 pub(super) const LANE_FILE: &str = "lane";
 /// What writing the lane's file costs: a page.
 const LANE_FILE_BYTES: u64 = 4096;
@@ -111,7 +113,11 @@ impl Writer {
         let entries = pack::entries(drafts, &mut next);
         if !next.is_within(&self.saved.reserved) {
             let mut reserved = next.clone();
+<<<<<<< HEAD
             reserved.skip(next.seqs.keys().copied(), RESERVE);
+=======
+            reserved.skip(self.log.lane, RESERVE.max(RESERVE_COMMITS * entries.len() as u64));
+>>>>>>> spoolbench2
             self.save(LaneFile { reserved, ..self.saved.clone() })?;
         }
         if self.needs_segment() {

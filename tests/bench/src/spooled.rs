@@ -42,7 +42,7 @@ impl Spooled {
 
 impl Queue for Spooled {
     fn append(&mut self, events: &[Box<str>]) -> anyhow::Result<()> {
-        let drafts = events.iter().map(draft).collect();
+        let drafts = events.iter().map(|event| draft(event)).collect();
         self.runtime.handle().clone().block_on(async {
             let (reply, durable) = oneshot::channel();
             self.spool.commit(Commit { context: context(), drafts, reply: Some(reply) }).await?;
@@ -102,6 +102,6 @@ fn context() -> Context {
     Context { plan: Id::new("7").expect("it is a name"), business_date: jiff::civil::date(2026, 3, 4) }
 }
 
-fn draft(event: &Box<str>) -> Draft {
-    Draft::Event { stream: STREAM, hold_until: None, json: event.clone() }
+fn draft(event: &str) -> Draft {
+    Draft::Event { stream: STREAM, hold_until: None, json: event.into() }
 }
