@@ -113,11 +113,8 @@ impl Writer {
         let entries = pack::entries(drafts, &mut next);
         if !next.is_within(&self.saved.reserved) {
             let mut reserved = next.clone();
-<<<<<<< HEAD
-            reserved.skip(next.seqs.keys().copied(), RESERVE);
-=======
-            reserved.skip(self.log.lane, RESERVE.max(RESERVE_COMMITS * entries.len() as u64));
->>>>>>> spoolbench2
+            let ahead = RESERVE.max(RESERVE_COMMITS * entries.len() as u64);
+            reserved.skip(next.seqs.keys().copied(), ahead);
             self.save(LaneFile { reserved, ..self.saved.clone() })?;
         }
         if self.needs_segment() {
