@@ -2,7 +2,8 @@
 
 use crate::{http, mosquitto::free_port, wait::wait_for};
 use std::{
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
+    io::ErrorKind,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
 };
@@ -158,17 +159,20 @@ impl Drop for Agent {
     }
 }
 
-/// Every file below `directory`, with its content.
+/// Every file below `directory`, with its content; the agent's socket is none.
 pub fn files(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(files(&path));
-        } else {
-            let mut content = Vec::new();
-            std::io::Read::read_to_end(&mut File::open(&path).unwrap(), &mut content).unwrap();
-            found.push((path, content));
+        } else if path.is_file() {
+            match fs::read(&path) {
+                Ok(content) => found.push((path, content)),
+                // An agent that runs removes what it does not need any more.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => panic!("{}: {error}", path.display()),
+            }
         }
     }
     found

@@ -15,6 +15,7 @@ use vitrine_tests::{
     http,
     mosquitto::free_port,
     program::vitrine,
+    spool::disk,
 };
 
 /// Product views, so many that printing them takes more than a pipe holds.
@@ -111,17 +112,9 @@ fn check(agent: &Agent, is_running: bool) {
 
 /// Makes a block in the middle unreadable, in every copy.
 fn rot(segment: &Path) -> Found {
-    let db = segment.join("db");
     let blocks = Scan::of(segment).unwrap().blocks().to_vec();
     let found = blocks[blocks.len() / 2];
-    let mut octets = fs::read(&db).unwrap();
-    let block = octets[found.offset as usize..][..found.length].to_vec();
-    for at in 0..=octets.len() - block.len() {
-        if octets[at..].starts_with(&block) {
-            octets[at + block.len() - 1] ^= 1;
-        }
-    }
-    fs::write(db, octets).unwrap();
+    disk::rot(segment, &found);
     found
 }
 

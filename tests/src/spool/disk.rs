@@ -10,12 +10,26 @@ use std::{
     thread,
     time::Duration,
 };
+use vitrine_agent::spool::Found;
 
 /// A file system that was just left may be busy for a moment.
 const UNMOUNT_ATTEMPTS: u32 = 100;
 const UNMOUNT_PAUSE: Duration = Duration::from_millis(50);
 /// Set where a test runs itself again in a namespace of its own.
 const NAMESPACE_VARIABLE: &str = "VITRINE_TEST_IN_NAMESPACE";
+
+/// Changes the octets of a block of the segment in `dir`, in every copy that its file has of it.
+pub fn rot(dir: &Path, block: &Found) {
+    let db = dir.join("db");
+    let mut octets = fs::read(&db).unwrap();
+    let whole = octets[block.offset as usize..][..block.length].to_vec();
+    for at in 0..=octets.len() - whole.len() {
+        if octets[at..].starts_with(&whole) {
+            octets[at + whole.len() - 1] ^= 1;
+        }
+    }
+    fs::write(db, octets).unwrap();
+}
 
 /// Copies a directory. What vanishes meanwhile is left out.
 pub fn copy_dir(from: &Path, to: &Path) {

@@ -14,6 +14,7 @@ use vitrine_tests::{
     agent::{Agent, files},
     http,
     mosquitto::Mosquitto,
+    spool::disk,
     subscriber::{Feed, Subscriber},
     wait::wait_for,
 };
@@ -74,18 +75,9 @@ fn events_wait_for_a_broker_that_is_not_there_yet() {
 #[test]
 fn flipped_bytes_on_disk_cost_their_events_alone_and_are_told() {
     damage(|segment| {
-        let blocks = Scan::of(segment.parent().unwrap()).unwrap().blocks().to_vec();
-        let mut bytes = fs::read(segment).unwrap();
-        // The file may hold older copies of a block.
-        for block in &blocks[blocks.len() / 2..][..3] {
-            let block = bytes[block.offset as usize..][..block.length].to_vec();
-            for at in 0..=bytes.len() - block.len() {
-                if bytes[at..].starts_with(&block) {
-                    bytes[at..at + 64].iter_mut().for_each(|byte| *byte = !*byte);
-                }
-            }
-        }
-        fs::write(segment, bytes).unwrap();
+        let dir = segment.parent().unwrap();
+        let blocks = Scan::of(dir).unwrap().blocks().to_vec();
+        blocks[blocks.len() / 2..][..3].iter().for_each(|block| disk::rot(dir, block));
     });
 }
 
