@@ -155,8 +155,9 @@ use writer::Surroundings;
 pub const MAX_BLOCK: usize = 14 * 1024;
 /// The most octets of an event or a note.
 pub const MAX_RECORD: usize = 4 * 1024;
-/// Commits that wait for the committer: while it writes a group, as much as the next one takes, if they are single events.
-const QUEUE: usize = 1024;
+/// Commits that wait for the committer. While it writes a group, the whole next one should come in, even of single events: to wait
+/// for them one by one takes longer than to write them.
+const QUEUE: usize = 2048;
 
 /// A handle on the spool; clones are the same spool.
 #[derive(Clone, Debug)]

@@ -51,10 +51,9 @@ fn main() -> anyhow::Result<()> {
         };
     }
     let args = Args::parse(words)?;
-    let rounds = rounds::run(&args.dir, args.rounds)?;
+    table::print_rounds(&rounds::run(&args.dir, args.rounds)?);
     eprintln!("large backlogs");
-    let large = large::run(&args.dir, args.large_scale)?;
-    table::print(&rounds, &large);
+    table::print_large(&large::run(&args.dir, args.large_scale)?);
     Ok(())
 }
 

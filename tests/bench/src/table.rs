@@ -33,7 +33,7 @@ const RAW_ZSTD: usize = Contender::RawZstd as usize;
 /// Two segments of 4 MiB.
 const SEGMENTS_MIB: f64 = 8.0;
 
-pub(crate) fn print(figures: &Figures, large: &[large::Figures]) {
+pub(crate) fn print_rounds(figures: &Figures) {
     let names: Vec<_> = Contender::ALL.iter().map(|contender| contender.name()).collect();
     println!("| what | {} | spool / raw, spool / raw + zstd | target | met |", names.join(" | "));
     println!("|---|{}---|---|---|", "---|".repeat(names.len()));
@@ -50,16 +50,17 @@ pub(crate) fn print(figures: &Figures, large: &[large::Figures]) {
         cost("the same, 512 a commit", &figures.costs_512, |c| c.disk, Target::Most(0.65)),
         cost("disk after drain, MiB", &figures.costs_grouped, |c| c.disk_mib, Target::Most(SEGMENTS_MIB)),
     ];
-    rows.iter().chain(&of_large(large)).for_each(Row::print);
+    rows.iter().for_each(Row::print);
 }
 
-fn of_large(large: &[large::Figures]) -> [Row; 4] {
+/// More rows of the same table.
+pub(crate) fn print_large(large: &[large::Figures]) {
     let row = |what: String, figure: fn(&large::Figures) -> Option<f64>, target| {
         let figures = large.iter().map(|figures| figure(figures).unwrap_or(f64::NAN)).collect();
         Row { what, figures, ratios: None, target }
     };
     let queued = large[SPOOL].filled.events as f64 / 1e6;
-    [
+    let rows = [
         row(
             format!("resident memory, {queued} M queued, MiB"),
             |f| Some(f.filled.memory_max_mib),
@@ -72,7 +73,8 @@ fn of_large(large: &[large::Figures]) -> [Row; 4] {
             |f| Some(f.opened.as_ref()?.memory_max_mib),
             Target::Most(40.0),
         ),
-    ]
+    ];
+    rows.iter().for_each(Row::print);
 }
 
 impl Row {
