@@ -102,3 +102,20 @@ def test_a_log_entry_that_is_cut_short_costs_one_entry(machine, words):
     assert after[:4] == entries
     # Time goes on a second after the last whole entry; the first event's entry follows.
     assert entries[3][0] + 1 <= after[4][0] <= entries[3][0] + 13
+
+
+@pytest.mark.parametrize("page", [image.TIME_A, image.TIME_B])
+def test_a_log_that_is_destroyed_ends_secure_frames(machine, page):
+    """Which counters were used is not known: none must be used again."""
+    beacon = machine(image.configuration([image.secure(500), image.eid(500)], 1, 1_764_000_000, image.device(bytes(16))))
+    beacon.run(20)
+    sent = {event.data[:7] for event in events(beacon.packets[: len(beacon.packets) // 3 * 3])}
+    secure = bytes.fromhex("0201061bffffff")
+    assert secure in sent and len(sent) == 2
+    image.write(beacon.store, image.TIME_A, b"")
+    image.write(beacon.store, page, bytes(4096))
+    beacon.power_cut(5)
+    beacon.packets.clear()
+    beacon.run(20)
+    sent = {event.data[:7] for event in events(beacon.packets[: len(beacon.packets) // 3 * 3])}
+    assert len(sent) == 1 and secure not in sent

@@ -9,12 +9,16 @@
 //! # The log
 //!
 //! An entry also holds how far the counter of secure frames is set aside
-//! ([`Reservation`](vitrine_protocol::identity::sequence::Reservation)): it is written before the counters are used.
+//! ([`Reservation`]): it is written before the counters are used.
 //! Entries of 16 octets follow each other in a page: time in s (4), ceiling of the counter (3), 0 (5), CRC-32C
 //! (iSCSI) of the twelve octets before (4), little endian. Times rise from entry to entry, so that the last entry that
 //! is whole is the one with the latest time. A page that is full is left alone, the other erased and gone on with:
 //! a cut at any moment leaves the last entry that was whole. With pages of 4 KiB and an entry every 256 s each page is
 //! erased every day and a half: 10 000 erasures last 40 years.
+//!
+//! Pages that hold something, but no whole entry, are a log that was destroyed, or other software's. Which counters
+//! were used is not known then, so none are used: the beacon sends no secure frames, and has to be erased and given a
+//! new key. A few entries that were cut short do not count: before the first whole one no counter was used.
 
 use crate::{
     Error, Page, Store,
@@ -28,6 +32,8 @@ pub const LOG_EVERY_S: u32 = 256;
 
 const ENTRY: usize = WORD;
 const CHECKED: usize = ENTRY - 4;
+/// The most entries cut short before the first whole one: more of them are no log.
+const TORN_MAX: usize = 8;
 
 /// Beacon time over the board's clock.
 #[derive(Clone, Copy, Debug)]
@@ -103,7 +109,7 @@ impl Start {
 
     /// Finds out what time it is. `configured_s` is the configuration's [`time_s`](crate::image::Image::time_s): where
     /// the log is older, the configuration is new and its time counts. `kept` is what the board found in memory,
-    /// where it kept some.
+    /// where it kept some. Where the log was destroyed the start is as [`unlogged`](Self::unlogged), at `configured_s`.
     ///
     /// # Errors
     /// [`Error::Store`]: the beacon can run [`unlogged`](Self::unlogged).
@@ -114,16 +120,16 @@ impl Start {
         now_ms: u64,
     ) -> Result<Self, Error<S::Error>> {
         let log = Log::open(store)?;
-        let resume_s = log.last.map_or(0, Reservation::resume_s);
+        let resume_s = log.and_then(|log| log.last).map_or(0, Reservation::resume_s);
         let (time_s, certain) = match kept.and_then(Kept::read) {
             // The log may be ahead by the second that its entries are apart.
             Some((kept_s, certain)) if kept_s.saturating_add(2) >= resume_s.max(configured_s) => {
                 (kept_s.max(resume_s), certain)
             }
-            _ if configured_s >= resume_s => (configured_s, true),
+            _ if configured_s >= resume_s => (configured_s, log.is_some()),
             _ => (resume_s, false),
         };
-        Ok(Self { calendar: Calendar::new(time_s, now_ms, certain), log: Some(log) })
+        Ok(Self { calendar: Calendar::new(time_s, now_ms, certain), log })
     }
 }
 
@@ -137,14 +143,16 @@ pub struct Log {
 }
 
 impl Log {
-    /// Finds the end of the log.
+    /// Finds the end of the log; `None` where it was destroyed.
     ///
     /// # Errors
     /// [`Error::Store`]
-    pub fn open<S: Store>(store: &mut S) -> Result<Self, Error<S::Error>> {
+    pub fn open<S: Store>(store: &mut S) -> Result<Option<Self>, Error<S::Error>> {
         let [a, b] = [Self::scan(store, Page::TimeA)?, Self::scan(store, Page::TimeB)?];
         let time_s = |log: &Self| log.last.map(|entry| entry.time_s);
-        Ok(if time_s(&b) > time_s(&a) { b } else { a })
+        let newer = if time_s(&b) > time_s(&a) { b } else { a };
+        let is_log = newer.last.is_some() || a.offset.max(b.offset) <= TORN_MAX * ENTRY;
+        Ok(is_log.then_some(newer))
     }
 
     fn scan<S: Store>(store: &mut S, page: Page) -> Result<Self, Error<S::Error>> {
