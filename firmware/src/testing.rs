@@ -1,6 +1,8 @@
 //! Doubles for the crate's tests.
 
-use crate::{BatteryMonitor, BatteryReading, Channel, Clock, Entropy, Pdu, Radio};
+use crate::{
+    BatteryMonitor, BatteryReading, Channel, Clock, Entropy, Page, Pdu, Radio, Store, Triggers, store::WORD,
+};
 use std::vec::Vec;
 
 /// SplitMix64: a good generator that a seed determines.
@@ -55,20 +57,22 @@ impl Radio for Recorder {
     }
 }
 
-/// A battery that loses 1 mV with every sample.
-pub(crate) struct Draining(pub(crate) u16);
+/// A battery that is at `.0` millivolts, and counts how often it is asked.
+pub(crate) struct Battery(pub(crate) u16, pub(crate) u32);
 
-impl BatteryMonitor for Draining {
+impl BatteryMonitor for Battery {
     fn sample(&mut self) -> BatteryReading {
-        self.0 -= 1;
+        self.1 += 1;
         BatteryReading { battery_mv: Some(self.0), temperature_c_256: Some(-640) }
     }
 }
 
-/// Virtual time that always wakes up `oversleep_ms` late.
+/// Virtual time that always wakes up `oversleep_ms` late, with `triggers` to come: times and what fires then.
+#[derive(Default)]
 pub(crate) struct Virtual {
     pub(crate) now_ms: u64,
     pub(crate) oversleep_ms: u64,
+    pub(crate) triggers: Vec<(u64, Triggers)>,
 }
 
 impl Clock for Virtual {
@@ -76,7 +80,71 @@ impl Clock for Virtual {
         self.now_ms
     }
 
-    fn sleep_until(&mut self, deadline_ms: u64) {
-        self.now_ms = self.now_ms.max(deadline_ms + self.oversleep_ms);
+    fn sleep_until(&mut self, deadline_ms: u64) -> Triggers {
+        match self.triggers.first().copied() {
+            Some((at_ms, fired)) if at_ms < deadline_ms => {
+                self.triggers.remove(0);
+                self.now_ms = self.now_ms.max(at_ms);
+                fired
+            }
+            _ => {
+                self.now_ms = self.now_ms.max(deadline_ms + self.oversleep_ms);
+                Triggers::NONE
+            }
+        }
+    }
+}
+
+/// Flash whose power fails after `fuel` more words, an erasure counting one word for each 64 octets of the page.
+pub(crate) struct Flash {
+    pub(crate) pages: [[u8; Self::PAGE_LEN]; 4],
+    pub(crate) fuel: usize,
+    pub(crate) erasures: usize,
+}
+
+/// The power has failed.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Dead;
+
+impl Default for Flash {
+    fn default() -> Self {
+        Self { pages: [[0xff; Self::PAGE_LEN]; 4], fuel: usize::MAX, erasures: 0 }
+    }
+}
+
+impl Flash {
+    fn burn(&mut self) -> Result<(), Dead> {
+        self.fuel = self.fuel.checked_sub(1).ok_or(Dead)?;
+        Ok(())
+    }
+}
+
+impl Store for Flash {
+    type Error = Dead;
+    const PAGE_LEN: usize = 512;
+
+    fn read(&mut self, page: Page, offset: usize, out: &mut [u8]) -> Result<(), Dead> {
+        out.copy_from_slice(&self.pages[page.index()][offset..offset + out.len()]);
+        Ok(())
+    }
+
+    fn program(&mut self, page: Page, offset: usize, bytes: &[u8]) -> Result<(), Dead> {
+        assert!(offset.is_multiple_of(WORD) && bytes.len().is_multiple_of(WORD));
+        for (index, word) in bytes.chunks(4).enumerate() {
+            self.burn()?;
+            let place = &mut self.pages[page.index()][offset + 4 * index..][..4];
+            assert_eq!(place, [0xff; 4], "programmed twice between erasures");
+            place.copy_from_slice(word);
+        }
+        Ok(())
+    }
+
+    fn erase(&mut self, page: Page) -> Result<(), Dead> {
+        for at in (0..Self::PAGE_LEN).step_by(64) {
+            self.burn()?;
+            self.pages[page.index()][at..at + 64].fill(0xff);
+        }
+        self.erasures += 1;
+        Ok(())
     }
 }

@@ -12,7 +12,8 @@ use super::{
 use crate::{capture::Heard, clock::Now, plan::ZoneIndex, private};
 use std::{cmp::Reverse, collections::BinaryHeap, convert::Infallible};
 use vitrine_firmware::{
-    Address, BatteryMonitor, BatteryReading, Beacon, Channel, Config, Interval, Pdu, Radio,
+    Address, BatteryMonitor, BatteryReading, Beacon, Channel, Cipher, Config, Content, Interval, NoStore,
+    Parts, Pdu, Radio, Settings, Slot, Start,
 };
 use vitrine_protocol::{
     Id,
@@ -21,8 +22,8 @@ use vitrine_protocol::{
     time::Timestamp,
 };
 
-const INTERVAL_MS: u16 = 2_000;
-const TLM_EVERY: u16 = 10;
+const INTERVAL_MS: u32 = 2_000;
+const TLM_INTERVAL_MS: u32 = 20_000;
 /// The spread of single packets, and of a beacon's slow offset.
 const NOISE_DB: f64 = 4.0;
 const OFFSET_DB: f64 = 1.0;
@@ -107,7 +108,7 @@ impl Ether {
                 self.moves.next();
             }
             self.due.pop();
-            let Ok(()) = self.transmitters[index].beacon.advertise(at_ms);
+            self.transmitters[index].beacon.advertise(at_ms).expect("the ether takes whatever is sent");
             self.carry(index, Now { mono_ms: at_ms, utc: at, source: Clock::Synced }, heard);
             self.due.push(Reverse((self.transmitters[index].beacon.next_ms(), index)));
         }
@@ -134,18 +135,26 @@ impl Ether {
 fn transmitter(chance: &mut Chance, index: usize) -> Transmitter {
     let (major, minor) = if index < CARTS { (1, index + 1) } else { (2, index - CARTS + 1) };
     let octets = [0xc0, 0x1d, major as u8, chance.index(256) as u8, chance.index(256) as u8, minor as u8];
-    let config = Config {
-        address: Address::random_static(octets).expect("these octets are neither all zero nor all one"),
-        interval: Interval::from_ms(INTERVAL_MS).expect("the interval is one that a beacon can have"),
-        power_dbm: 0,
-        ibeacon: IBeacon { uuid: UUID, major, minor: minor as u16, measured_power_dbm: -59 },
-        tlm_every: TLM_EVERY,
+    let address = Address::random_static(octets).expect("these octets are neither all zero nor all one");
+    let me = IBeacon { uuid: UUID, major, minor: minor as u16, measured_power_dbm: -59 };
+    let every = |ms, content| {
+        Slot::every(Interval::from_ms(ms).expect("the interval is one that a beacon can have"), 0, content)
     };
+    let mut settings = Settings::default();
+    settings.slots.push(every(INTERVAL_MS, Content::fixed(&me.encode())));
+    settings.slots.push(every(TLM_INTERVAL_MS, Content::Tlm));
+    let config = Config::check(settings).expect("the settings are ones that a beacon can have");
     let battery = CoinCell { millivolts: chance.between(2_600.0, 3_050.0) };
-    let power_up_ms = u64::from(chance.whole(0, u32::from(INTERVAL_MS)));
-    let entropy = chance.fork();
+    let power_up_ms = u64::from(chance.whole(0, INTERVAL_MS));
+    let parts = Parts {
+        radio: Air::default(),
+        entropy: chance.fork(),
+        battery,
+        store: NoStore,
+        cipher: Cipher::SOFTWARE,
+    };
     Transmitter {
-        beacon: Beacon::new(config, Air::default(), entropy, battery, power_up_ms),
+        beacon: Beacon::new(config, address, parts, Start::unlogged(power_up_ms), power_up_ms),
         zone: BAY,
         offset_db: OFFSET_DB * chance.normal(),
     }

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod acceptance;
+mod beacons;
 mod devices;
 mod faults;
 mod radio;

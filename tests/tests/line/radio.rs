@@ -25,7 +25,7 @@ fn carts_become_counts_and_nothing_tells_which() {
     let bluez = FakeBluez::start();
     let broker = Mosquitto::start("");
     let platform = Subscriber::start(&broker);
-    let store = store();
+    let store = plan(&tables());
     // The plan itself tells of all of them: the search finds what is there.
     assert!(beacons().iter().all(|beacon| beacon.trace_in(store.as_bytes()).is_some()));
     let mut agent = Agent::new(broker.port, &store).with_radio(bluez.bus_address(), "front");
@@ -74,9 +74,9 @@ fn carts_become_counts_and_nothing_tells_which() {
     }
 }
 
-/// The reference plan with these beacons, far from its closing time, where a second is a visit.
-fn store() -> String {
-    let tables = beacons().iter().enumerate().fold(String::new(), |mut text, (index, beacon)| {
+/// The plan's tables of the beacons.
+fn tables() -> String {
+    beacons().iter().enumerate().fold(String::new(), |mut text, (index, beacon)| {
         let kind = if matches!(beacon.kind, Kind::Badge) { "staff" } else { "cart" };
         let transmits = match beacon.kind {
             Kind::IBeacon | Kind::Badge => {
@@ -94,7 +94,11 @@ fn store() -> String {
         };
         write!(text, "[[beacons]]\nid = \"test-{index}\"\ncarrier = \"{kind}\"\n{transmits}\n").unwrap();
         text
-    });
+    })
+}
+
+/// The reference plan with `tables` of beacons, far from its closing time, where a second is a visit.
+pub(crate) fn plan(tables: &str) -> String {
     let hour = vitrine_agent::clock::Clock::system().now().utc.as_ms() / 3_600_000 % 24;
     let closes = format!("closes = \"{:02}:30\"", (hour + 12) % 24);
     edit(
