@@ -64,6 +64,8 @@ fn carts_become_counts_and_nothing_tells_which() {
     let closed = files(&agent.state_dir());
     texts
         .extend([open, closed].concat().into_iter().map(|(path, bytes)| (path.display().to_string(), bytes)));
+    // The ballast is the same octet over and over, and long.
+    texts.retain(|(_, bytes)| bytes.iter().any(|octet| *octet != bytes[0]));
     let unpacked: Vec<_> = texts.iter().map(|(place, bytes)| (place.clone(), unpacked(bytes))).collect();
     let carriers = unpacked.iter().any(|(_, bytes)| find(bytes, b"\"visits\":12,").is_some());
     assert!(carriers, "the spool's blocks are not looked into");
