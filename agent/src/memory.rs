@@ -12,14 +12,11 @@ pub fn keep_small() {
 #[cfg(target_env = "gnu")]
 #[allow(unsafe_code, reason = "mallopt has no safe wrapper")]
 fn glibc() {
-    /// From here on an allocation is its own mapping.
-    const MAPPING_BYTES: libc::c_int = 64 * 1024;
-    /// So much may stay free at an arena's end: what is read or gathered at once, over and over, should not fault in each time.
-    const TRIM_BYTES: libc::c_int = 1024 * 1024;
+    const THRESHOLD_BYTES: libc::c_int = 64 * 1024;
     let options = [
         (libc::M_ARENA_MAX, 2),
-        (libc::M_MMAP_THRESHOLD, MAPPING_BYTES),
-        (libc::M_TRIM_THRESHOLD, TRIM_BYTES),
+        (libc::M_MMAP_THRESHOLD, THRESHOLD_BYTES),
+        (libc::M_TRIM_THRESHOLD, THRESHOLD_BYTES),
     ];
     for (option, value) in options {
         // SAFETY: `mallopt` takes any two numbers; an option that it does not know changes nothing.
