@@ -94,12 +94,8 @@ fn tell(out: &mut impl Write, recovered: &Recovered) -> io::Result<()> {
         writeln!(out, "cannot be read: {}: {}", unreadable.dir.display(), unreadable.error)?;
     }
     for lost in missing {
-        write!(out, "missing: {}: {} records", lost.dir.display(), lost.records)?;
-        for (index, seqs) in lost.seqs.iter().enumerate() {
-            let before = if index == 0 { ", which held" } else { "," };
-            write!(out, "{before} {} {}", seqs.stream, text::range(seqs.first_seq, seqs.last_seq))?;
-        }
-        writeln!(out)?;
+        let (dir, held) = (lost.dir.display(), text::held(&lost.seqs));
+        writeln!(out, "missing: {dir}: {} records{held}", lost.records)?;
     }
     if missing.is_empty() && unreadable.is_empty() {
         writeln!(out, "nothing that shows is missing")?;

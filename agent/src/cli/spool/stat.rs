@@ -8,10 +8,7 @@ use crate::{
     clock::Clock,
     spool::{LaneStanding, Standing, Stats, StreamStanding},
 };
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::fmt;
 use vitrine_protocol::time::Timestamp;
 
 /// Tell what waits in the spool, since when, and how much room it takes
@@ -31,14 +28,8 @@ pub(super) struct Args {
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let Opened { view, bounds, stats } = open::open(&args.which)?;
     let standing = Standing::of(&view, bounds, stats)?;
-    let mut out = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer(&mut out, &standing)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", Text { standing: &standing, now: Clock::system().now().utc })?;
-    }
-    Ok(())
+    let text = Text { standing: &standing, now: Clock::system().now().utc };
+    Ok(text::print(&standing, args.json, text)?)
 }
 
 /// A spool's standing for people.

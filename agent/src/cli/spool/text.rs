@@ -1,7 +1,23 @@
-//! Numbers for people.
+//! Numbers for people, and results for people or programs.
 
-use crate::spool::Aside;
-use std::{fmt, iter};
+use crate::spool::{Aside, SeqRange};
+use serde::Serialize;
+use std::{
+    fmt,
+    io::{self, Write},
+    iter,
+};
+
+/// Prints a result: as one JSON object, or as `text`.
+pub(super) fn print(result: &impl Serialize, as_json: bool, text: impl fmt::Display) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    if as_json {
+        serde_json::to_writer(&mut out, result)?;
+        writeln!(out)
+    } else {
+        write!(out, "{text}")
+    }
+}
 
 /// Octets, such as `4.2 MiB`.
 pub(super) fn bytes(bytes: u64) -> String {
@@ -40,6 +56,13 @@ pub(super) fn aside(aside: &Aside) -> String {
 /// `first`, or `first to last`.
 pub(super) fn range(first: u64, last: u64) -> String {
     if first == last { first.to_string() } else { format!("{first} to {last}") }
+}
+
+/// What missing positions have held, after them: `, which held stock 21 to 41, till 7`; nothing where that is not known.
+pub(super) fn held(seqs: &[SeqRange]) -> String {
+    let seqs = seqs.iter().map(|held| format!("{} {}", held.stream, range(held.first_seq, held.last_seq)));
+    let seqs = seqs.collect::<Vec<_>>().join(", ");
+    if seqs.is_empty() { seqs } else { format!(", which held {seqs}") }
 }
 
 /// Rows of cells in columns: the first one to the left, numbers to the right.

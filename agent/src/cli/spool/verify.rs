@@ -6,10 +6,7 @@ use super::{
 };
 use crate::spool::{self, Consequence, Damage, Finding, Verified};
 use anyhow::bail;
-use std::{
-    fmt,
-    io::{self, Write},
-};
+use std::fmt;
 
 /// Read everything in the spool, and say what is damaged
 ///
@@ -27,13 +24,7 @@ pub(super) struct Args {
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let verified = spool::verify(&open::open(&args.which)?.view)?;
-    let mut out = io::stdout().lock();
-    if args.json {
-        serde_json::to_writer(&mut out, &verified)?;
-        writeln!(out)?;
-    } else {
-        write!(out, "{}", Text(&verified))?;
-    }
+    text::print(&verified, args.json, Text(&verified))?;
     match verified.findings.len() {
         0 => Ok(()),
         count => bail!(
@@ -79,13 +70,7 @@ impl fmt::Display for Line<'_> {
         if !positions.is_empty() {
             write!(f, ", positions {positions}")?;
         }
-        let seqs =
-            seqs.iter().map(|lost| format!("{} {}", lost.stream, text::range(lost.first_seq, lost.last_seq)));
-        let seqs = seqs.collect::<Vec<_>>().join(", ");
-        if !seqs.is_empty() {
-            write!(f, ", which held {seqs}")?;
-        }
-        write!(f, ": {}", meaning(*consequence))
+        write!(f, "{}: {}", text::held(seqs), meaning(*consequence))
     }
 }
 
