@@ -5,8 +5,10 @@
 //! input completes is durable. What an observation means is the pipeline's.
 
 pub mod ble;
+pub mod desk;
 pub mod http;
 pub mod replay;
+pub mod source;
 
 use crate::{
     clock::Now,
@@ -36,8 +38,8 @@ pub struct Heard {
     pub at: Now,
     /// The receiver, by its name in the plan.
     pub receiver: Id,
-    /// The sender's address.
-    pub address: Address,
+    /// The sender's address; `None` where the source does not tell it.
+    pub address: Option<Address>,
     /// Signal strength in dBm.
     pub rssi_dbm: i8,
     /// The frame; `None` where only the sender is known, or the payload is of no known format.
@@ -168,7 +170,9 @@ pub struct RadioCounters {
     pub advertisements: AtomicU64,
     /// Of these, malformed in some part.
     pub malformed: AtomicU64,
-    /// Frames dropped because the channel was full.
+    /// Of these, from senders that are not in the plan: dropped at once.
+    pub not_in_plan: AtomicU64,
+    /// Frames and advertisements dropped because there was no room for them.
     pub dropped: AtomicU64,
     /// Advertisements lost because the receiver gave no signal strength.
     pub no_rssi: AtomicU64,

@@ -17,6 +17,7 @@ pub mod pipeline;
 pub mod plan;
 pub mod privacy;
 pub mod private;
+pub mod recent;
 pub mod spool;
 pub mod state;
 pub mod supervisor;

@@ -4,7 +4,7 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble},
+    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
     clock::Clock,
     config::{self, Config},
     line::{Line, LineCounters, LineError},
@@ -313,9 +313,4 @@ async fn run_radios(
             () = stopped(stopping.clone()) => return,
         }
     }
-}
-
-async fn stopped(mut stopping: watch::Receiver<bool>) {
-    // A sender that is gone stops as well.
-    stopping.wait_for(|stop| *stop).await.ok();
 }

@@ -4,7 +4,7 @@
 //! was recorded, `adv_hex` (whole AD structures). Other fields are ignored. Without `adv_hex` only a beacon that
 //! the plan registers by address is known. Times are the file's, and so is what they rest on.
 
-use super::{Heard, Told};
+use super::{Heard, Told, source::Content};
 use crate::{
     clock::Now,
     lines::{self, LINE_MAX, Line},
@@ -16,14 +16,7 @@ use std::{
     io,
     path::{Path, PathBuf},
 };
-use vitrine_protocol::{
-    Id,
-    advertisement::{self, Malformed},
-    event::Clock,
-    frame::Frame,
-    layout::Payload,
-    time::Timestamp,
-};
+use vitrine_protocol::{Id, advertisement::Malformed, event::Clock, time::Timestamp};
 
 /// Why a recording could not be read on.
 #[derive(Debug, thiserror::Error)]
@@ -67,17 +60,8 @@ impl Recorded {
     /// What the pipeline is told: one sighting for each frame, and for each beacon of `layouts`, or one with neither;
     /// and what was malformed.
     pub fn hear(&self, layouts: &Layouts) -> (Vec<Heard>, Option<Malformed>) {
-        let (mut told, mut malformed) = (Vec::new(), None);
-        for structure in self.payload.iter().flat_map(|payload| advertisement::structures(payload)) {
-            let one = structure.and_then(|structure| {
-                Told::new(Frame::from_structure(structure), Payload::of(structure), layouts)
-            });
-            match one {
-                Ok(one) if one.is_something() => told.push(one),
-                Ok(_) => {}
-                Err(error) => malformed = Some(error),
-            }
-        }
+        let content = self.payload.as_deref().map_or(Content::Nothing, Content::Raw);
+        let (mut told, malformed) = content.told(layouts);
         if told.is_empty() {
             told.push(Told::default());
         }
@@ -85,7 +69,7 @@ impl Recorded {
         let heard = told.into_iter().map(|Told { frame, beacon }| Heard {
             at,
             receiver,
-            address,
+            address: Some(address),
             rssi_dbm,
             frame,
             beacon,
@@ -165,6 +149,7 @@ impl Iterator for Recording {
 mod tests {
     use super::*;
     use std::{fs::File, io::Write};
+    use vitrine_protocol::frame::Frame;
 
     const LINES: &str = r#"{"time":1588358358.747914,"receiver":"r-0","rssi_dbm":-65,"address":"7442c09426bb","adv_hex":"02011a0303aafe1516aafe00e700000000000000000001000000000002"}
 

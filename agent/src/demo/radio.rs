@@ -174,7 +174,7 @@ fn receive(pdu: &Pdu, at: Now, receiver: Id, rssi_dbm: i8) -> impl Iterator<Item
         octets.copy_from_slice(advertiser);
         octets.reverse(); // on air the least significant octet goes first
     }
-    let address = private::Address::new(octets);
+    let address = Some(private::Address::new(octets));
     let frames = Frame::decode(pdu.advertising_data()).filter_map(Result::ok);
     frames.map(move |frame| Heard { at, receiver, address, rssi_dbm, frame: Some(frame), beacon: None })
 }

@@ -16,7 +16,7 @@ pub(super) fn identify<'p>(
 ) -> Option<(CarrierId, &'p Receiver)> {
     let by_frame = heard.frame.as_ref().and_then(Identity::of);
     let by_layout = heard.beacon.map(Identity::Layout);
-    let identities = [by_frame, by_layout, Some(Identity::Address(heard.address))];
+    let identities = [by_frame, by_layout, heard.address.map(Identity::Address)];
     let rider = identities.iter().flatten().find_map(|identity| plan.beacons.get(identity));
     match rider.zip(plan.receivers.get(&heard.receiver)) {
         Some((Rider::Carrier(carrier), receiver)) => {

@@ -44,7 +44,7 @@ fn heard(second: u64, minor: u16, receiver: &str, rssi_dbm: i8) -> Heard {
     Heard {
         at: now(second),
         receiver: id(receiver),
-        address: Address::new([1; 6]),
+        address: Some(Address::new([1; 6])),
         rssi_dbm,
         frame: Some(frame),
         beacon: None,

@@ -154,7 +154,14 @@ impl Translator {
             told.push(Told::default());
         }
         let receiver = self.receiver;
-        let heard = |Told { frame, beacon }| Heard { at: now, receiver, address, rssi_dbm, frame, beacon };
+        let heard = |Told { frame, beacon }| Heard {
+            at: now,
+            receiver,
+            address: Some(address),
+            rssi_dbm,
+            frame,
+            beacon,
+        };
         Some(Advertisement { heard: told.into_iter().map(heard).collect(), malformed, no_rssi: false })
     }
 
@@ -233,7 +240,7 @@ mod tests {
             translator.handle(manufacturer_data(DEVICE, APPLE_COMPANY, &data), at(60_001)).unwrap();
         let [heard] = advertisement.heard[..] else { panic!("one frame") };
         assert_eq!((heard.rssi_dbm, heard.at, heard.receiver.as_str()), (-61, at(60_001), "door"));
-        assert_eq!(Some(heard.address), Address::parse("c0b1e1ab0001"));
+        assert_eq!(heard.address, Address::parse("c0b1e1ab0001"));
     }
 
     #[test]
