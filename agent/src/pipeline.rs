@@ -11,12 +11,14 @@
 mod counter;
 mod identify;
 mod kiosk;
+mod order;
 mod seen;
 mod shelf;
 mod visit;
 mod zone;
 
 pub use kiosk::OpenSession;
+pub(crate) use order::Order;
 pub use shelf::FacingState;
 pub use visit::{ClosedVisit, Stay};
 
@@ -186,10 +188,9 @@ impl Pipeline {
 
     /// A receiver heard something.
     pub fn handle_heard(&mut self, heard: &Heard) {
-        let Some((carrier, receiver)) = identify::identify(&self.plan, heard, &mut self.counters) else {
-            return;
-        };
-        self.visits.handle(&self.plan, carrier, heard, receiver, &mut self.outputs);
+        if let Some(sighted) = identify::identify(&self.plan, heard, &mut self.counters) {
+            self.visits.handle(&self.plan, sighted, heard, &mut self.outputs);
+        }
     }
 
     /// A device sent inputs. The facings' notes come out once, after all events.

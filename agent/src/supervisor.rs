@@ -90,6 +90,8 @@ pub struct Setup {
     pub uplink: uplink::Config,
     /// The time.
     pub clock: Clock,
+    /// How long after they were heard sightings come at most.
+    pub late_ms: u64,
 }
 
 /// A running agent without sources: whoever has its channels is one.
@@ -111,8 +113,8 @@ impl Agent {
     /// # Errors
     /// [`LineError`] if the state cannot be opened.
     pub fn start(setup: Setup) -> Result<Self, LineError> {
-        let Setup { plan, state_dir, spool, uplink, clock } = setup;
-        let line = Line::open(plan, &state_dir, &spool, clock.clone())?;
+        let Setup { plan, state_dir, spool, uplink, clock, late_ms } = setup;
+        let line = Line::open(plan, &state_dir, &spool, clock.clone(), late_ms)?;
         let (radio, heard) = Radio::channel(RADIO_QUEUE);
         let (ingest, requests) = mpsc::channel(INGEST_QUEUE);
         let (stop_line, line_stops) = oneshot::channel::<()>();
@@ -230,7 +232,7 @@ pub async fn run(
     let uplink = uplink_config(&config, &plan)?;
     let Config { state_dir, spool, radios, socket, .. } = config;
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
-    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
+    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone(), late_ms: 0 };
     let mut agent = Agent::start(setup)?;
     // Not before the state is known to be ours: another agent may have its socket beside it.
     let (socket_listener, _socket) =
