@@ -7,6 +7,7 @@
 pub mod ble;
 pub mod desk;
 pub mod http;
+pub mod relay;
 pub mod replay;
 pub mod source;
 
