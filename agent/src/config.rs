@@ -2,6 +2,8 @@
 //!
 //! Credentials are named by path, never written into the file.
 
+pub mod relays;
+pub mod satellite;
 mod spool;
 
 use crate::{
@@ -19,8 +21,14 @@ use vitrine_protocol::{Id, topic::Gateway};
 pub struct Config {
     /// The gateway's full name.
     pub gateway: Gateway,
-    /// Where the broker is.
-    pub uplink: Uplink,
+    /// The platform's broker.
+    pub uplink: Broker,
+    /// The store's own broker, which relays and satellites publish to.
+    pub store_broker: Option<Broker>,
+    /// Scanners that pass on what they hear.
+    pub relays: Vec<relays::Relay>,
+    /// Vitrine's own.
+    pub satellites: Vec<relays::Satellite>,
     /// Where the agent's state is kept.
     pub state_dir: PathBuf,
     /// Where unsent events are kept, and how many.
@@ -35,9 +43,18 @@ pub struct Config {
     pub plan: PathBuf,
 }
 
-/// The platform's MQTT broker.
+/// What a gateway is, and its file.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// It hears, decides and publishes to the platform.
+    Hub(Box<Config>),
+    /// It hears, and tells the hub.
+    Satellite(satellite::Satellite),
+}
+
+/// An MQTT broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uplink {
+pub struct Broker {
     /// Host name or address.
     pub host: String,
     /// TCP port.
@@ -58,28 +75,52 @@ pub struct Radio {
 const DEFAULT_PORT: u16 = 1883;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
 
-/// Reads and checks a `gateway.toml`. Relative paths in it start from its directory.
+/// Reads and checks the `gateway.toml` of a hub. Relative paths in it start from its directory.
 ///
 /// # Errors
 /// [`Problems`], all of them.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    document::load(path, |table, report| read(table, report, path.parent().unwrap_or(Path::new("."))))
+    match load_role(path)? {
+        Role::Hub(config) => Ok(*config),
+        Role::Satellite(_) => Err(Problems {
+            lines: vec![format!(
+                "{}: this gateway is a satellite: run this on the store's hub",
+                path.display()
+            )],
+        }),
+    }
+}
+
+/// [`load`] for a gateway of either role.
+///
+/// # Errors
+/// [`Problems`], all of them.
+pub fn load_role(path: &Path) -> Result<Role, Problems> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    document::load(path, |table, report| read_role(table, report, dir))
+}
+
+fn read_role(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Role> {
+    table.version(report);
+    let is_satellite = table.converted("role", report, |role| match role {
+        "hub" => Ok(false),
+        "satellite" => Ok(true),
+        _ => Err("write \"hub\" or \"satellite\"".into()),
+    });
+    if is_satellite == Some(true) {
+        return satellite::read(table, report, dir).map(Role::Satellite);
+    }
+    read(table, report, dir).map(|config| Role::Hub(Box::new(config)))
 }
 
 fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config> {
-    table.version(report);
     let tenant = table.required::<Id>("tenant", report);
     let store = table.required::<Id>("store", report);
     let gateway = table.required::<Id>("gateway", report);
-    if let Some(role) = table.optional::<String>("role", report)
-        && role.get_ref() != "hub"
-    {
-        report.at(role.span(), "`role` must be \"hub\": this agent cannot be a satellite yet");
-    }
     let plan = table.or("plan", "store.toml".to_owned(), report);
     let state_dir = table.or("state_dir", "/var/lib/vitrine".to_owned(), report);
     let uplink = match table.table("uplink", report) {
-        Some(uplink) => read_uplink(uplink, report, dir),
+        Some(uplink) => read_broker(uplink, report, dir),
         None => {
             report.at(
                 table.span.clone(),
@@ -94,6 +135,10 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
     let radios = table.tables("radios", report).into_iter();
     let radios = radios.filter_map(|radio| read_radio(radio, report)).collect();
+    let has_broker = table.has("store_broker");
+    let store_broker = table.table("store_broker", report).and_then(|table| read_broker(table, report, dir));
+    let relays = relays::read(table, report, has_broker);
+    let satellites = relays::read_satellites(table, report, has_broker);
     table.finish(report);
     Some(Config {
         gateway: Gateway {
@@ -102,6 +147,9 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
             gateway: gateway?.into_inner(),
         },
         uplink: uplink?,
+        store_broker,
+        relays,
+        satellites,
         state_dir,
         spool,
         listen: listen?,
@@ -111,21 +159,22 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     })
 }
 
-fn read_uplink(mut table: Table<'_>, report: &mut Report, dir: &Path) -> Option<Uplink> {
-    if let (false, span) = (table.has("url"), table.span.clone()) {
-        report.at(span, "[uplink] lacks `url`: write url = \"mqtt://host\" or \"mqtt://host:port\"");
+fn read_broker(mut table: Table<'_>, report: &mut Report, dir: &Path) -> Option<Broker> {
+    let (name, span) = (table.name().to_owned(), table.span.clone());
+    if !table.has("url") {
+        report.at(span, format!("{name} lacks `url`: write url = \"mqtt://host\" or \"mqtt://host:port\""));
     }
     let server = table.converted("url", report, parse_url);
     let user = table.optional::<String>("user", report);
     let password_file = table.optional::<String>("password_file", report);
     if user.is_some() != password_file.is_some() {
-        report.at(table.span.clone(), "[uplink] needs both `user` and `password_file`, or neither");
+        report.at(table.span.clone(), format!("{name} needs both `user` and `password_file`, or neither"));
     }
     table.finish(report);
     let (host, port) = server?;
     let credentials = user.zip(password_file);
     let credentials = credentials.map(|(user, file)| (user.into_inner(), dir.join(file.into_inner())));
-    Some(Uplink { host, port, credentials })
+    Some(Broker { host, port, credentials })
 }
 
 fn parse_url(url: &str) -> Result<(String, u16), String> {
@@ -175,7 +224,10 @@ mod tests {
     use expect_test::{Expect, expect};
 
     fn parse(text: &str) -> Result<Config, Problems> {
-        document::parse(Path::new("gateway.toml"), text, |t, r| read(t, r, Path::new("/etc/vitrine")))
+        document::parse(Path::new("gateway.toml"), text, |t, r| {
+            t.version(r);
+            read(t, r, Path::new("/etc/vitrine"))
+        })
     }
 
     fn check(text: &str, problems: Expect) {
@@ -186,7 +238,7 @@ mod tests {
     fn a_minimal_file_has_sensible_defaults() {
         let text = "version = 1\ntenant = 'a'\nstore = 'b'\ngateway = 'c'\n[uplink]\nurl = 'mqtt://broker'\n";
         let config = parse(text).unwrap();
-        assert_eq!(config.uplink, Uplink { host: "broker".into(), port: 1883, credentials: None });
+        assert_eq!(config.uplink, Broker { host: "broker".into(), port: 1883, credentials: None });
         assert_eq!(config.plan, Path::new("/etc/vitrine/store.toml"));
         assert_eq!(config.state_dir, Path::new("/var/lib/vitrine"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
@@ -207,15 +259,14 @@ mod tests {
     #[test]
     fn all_problems_are_told() {
         check(
-            "version = 1\nstore = 'b'\ngateway = 'c'\nrole = 'satellite'\n[uplink]\nurl = 'tcp://x'\nuser = 'u'\n[http]\nlisten = '0.0.0.0:80'\n[[radios]]\nadaptor = 'hci0'\nreceiver = 'door'\n",
+            "version = 1\nstore = 'b'\ngateway = 'c'\n[uplink]\nurl = 'tcp://x'\nuser = 'u'\n[http]\nlisten = '0.0.0.0:80'\n[[radios]]\nadaptor = 'hci0'\nreceiver = 'door'\n",
             expect![[r#"
                 gateway.toml:1:1: the file lacks `tenant`: write tenant = a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes
-                gateway.toml:4:8: `role` must be "hub": this agent cannot be a satellite yet
-                gateway.toml:5:1: [uplink] needs both `user` and `password_file`, or neither
-                gateway.toml:6:7: `url`: write mqtt://host or mqtt://host:port
-                gateway.toml:9:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
-                gateway.toml:10:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
-                gateway.toml:11:1: unknown key `adaptor`: did you mean `adapter`?"#]],
+                gateway.toml:4:1: [uplink] needs both `user` and `password_file`, or neither
+                gateway.toml:5:7: `url`: write mqtt://host or mqtt://host:port
+                gateway.toml:8:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
+                gateway.toml:9:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
+                gateway.toml:10:1: unknown key `adaptor`: did you mean `adapter`?"#]],
         );
     }
 }

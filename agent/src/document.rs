@@ -219,6 +219,31 @@ impl<'a> Table<'a> {
         tables.unwrap_or_default()
     }
 
+    /// All keys that were not asked for yet, and their values; a problem for each that is of another kind.
+    pub fn rest<T: FromToml>(&mut self, report: &mut Report) -> Vec<(&'a str, Spanned<T>)> {
+        let mut rest = Vec::new();
+        for (key, _, value) in std::mem::take(&mut self.items) {
+            match T::from_toml(value.get_ref()) {
+                Some(read) => rest.push((key, Spanned::new(value.span(), read))),
+                None => report.at(value.span(), format!("`{key}` must be {}", T::EXPECTED)),
+            }
+        }
+        rest
+    }
+
+    /// A problem if `key` is written, which does not belong here.
+    pub fn refuse(&mut self, key: &'static str, why: &str, report: &mut Report) {
+        if let Some(index) = self.peek(key) {
+            let (_, span, _) = self.items.swap_remove(index);
+            report.at(span, format!("`{key}`: {why}"));
+        }
+    }
+
+    /// What the table is called in messages, such as `[uplink]`.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Checks `version = 1`, which every document starts with.
     pub fn version(&mut self, report: &mut Report) {
         if let Some(version) = self.required::<u32>("version", report)

@@ -20,5 +20,6 @@ pub mod private;
 pub mod recent;
 pub mod spool;
 pub mod state;
+pub mod store_broker;
 pub mod supervisor;
 pub mod uplink;

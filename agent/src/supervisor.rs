@@ -272,7 +272,7 @@ pub async fn run(
 }
 
 fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentError> {
-    let config::Uplink { host, port, credentials } = config.uplink.clone();
+    let config::Broker { host, port, credentials } = config.uplink.clone();
     let credentials = credentials.map(|(user, path)| match std::fs::read_to_string(&path) {
         Ok(password) => Ok((user, password.trim_end_matches(['\r', '\n']).to_owned())),
         Err(error) => Err(AgentError::Password { path, error }),

@@ -25,7 +25,7 @@
 //!
 //! Left out: TLS, several brokers, MQTT 3.1.1, commands, the platform's own acknowledgements, bandwidth limits.
 
-mod backoff;
+pub(crate) mod backoff;
 mod batch;
 mod link;
 mod reader;

@@ -11,7 +11,10 @@ use crate::{
 };
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
-use vitrine_protocol::Id;
+use vitrine_protocol::{
+    Id,
+    frame::{EddystoneUid, Frame, IBeacon},
+};
 
 /// Hands what the plan knows to the pipeline, and what happens to receivers to `notices`.
 pub struct Desk {
@@ -24,6 +27,24 @@ impl Desk {
     /// Of a plan, with the ends of the channels.
     pub fn new(plan: Arc<Plan>, radio: Radio, notices: mpsc::Sender<(Notice, Now)>) -> Self {
         Self { plan, radio, notices }
+    }
+
+    /// Takes a sighting of a beacon of the plan that somebody else has identified.
+    pub fn hear_beacon(&self, at: Now, receiver: Id, identity: Identity, rssi_dbm: i8) {
+        self.radio.count(false);
+        let mut heard = Heard { at, receiver, address: None, rssi_dbm, frame: None, beacon: None };
+        match identity {
+            Identity::IBeacon { uuid, major, minor } => {
+                heard.frame = Some(Frame::IBeacon(IBeacon { uuid, major, minor, measured_power_dbm: 0 }));
+            }
+            Identity::EddystoneUid { namespace, instance } => {
+                heard.frame =
+                    Some(Frame::EddystoneUid(EddystoneUid { tx_power_dbm: 0, namespace, instance }));
+            }
+            Identity::Layout(beacon) => heard.beacon = Some(beacon),
+            Identity::Address(address) => heard.address = Some(address),
+        }
+        self.radio.send(heard);
     }
 
     fn knows(&self, told: &Told) -> bool {
@@ -83,7 +104,6 @@ mod tests {
     use crate::capture::source::Content;
     use vitrine_protocol::{
         event::{Clock, RadioState},
-        frame::{Frame, IBeacon},
         time::Timestamp,
     };
 

@@ -10,6 +10,13 @@
 mod json;
 mod ruuvi;
 
+pub mod broker;
+mod offset;
+pub mod outbox;
+pub mod relays;
+pub mod satellites;
+mod silence;
+
 use super::source::Content;
 use crate::{clock::Now, private::Address};
 use json::BadJson;

@@ -84,7 +84,9 @@ mod tests {
     #[test]
     fn what_comes_late_takes_its_place() {
         let mut order = Order::new(5_000);
-        [(9_000, -1), (4_000, -2), (9_000, -3), (6_000, -4)].iter().for_each(|&(ms, dbm)| order.push(heard(ms, dbm)));
+        [(9_000, -1), (4_000, -2), (9_000, -3), (6_000, -4)]
+            .iter()
+            .for_each(|&(ms, dbm)| order.push(heard(ms, dbm)));
         assert_eq!(popped(&mut order, 8_999), []);
         assert_eq!(popped(&mut order, 11_000), [(4_000, -2), (6_000, -4)]);
         assert_eq!(popped(&mut order, u64::MAX), [(9_000, -1), (9_000, -3)]);

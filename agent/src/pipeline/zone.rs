@@ -111,8 +111,7 @@ impl Tracker {
     fn band(&self, anchor: &Anchor, rssi_dbm: f32, margin_db: f32) -> ZoneIndex {
         let current = anchor.bands.iter().position(|band| Some(band.zone) == self.zone);
         let at = |index: usize| f32::from(anchor.bands[index].min_rssi_dbm);
-        let plain =
-            (0..anchor.bands.len()).find(|&i| rssi_dbm >= at(i)).unwrap_or(anchor.bands.len() - 1);
+        let plain = (0..anchor.bands.len()).find(|&i| rssi_dbm >= at(i)).unwrap_or(anchor.bands.len() - 1);
         let index = match current {
             // Towards a nearer band: its limit must be passed by the margin.
             Some(current) if plain < current => {

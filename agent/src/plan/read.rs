@@ -4,7 +4,8 @@ mod layouts;
 mod places;
 
 use super::{
-    Anchor, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Rider, VisitRules, Zone, ZoneKind,
+    Anchor, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Rider, VisitRules, Zone,
+    ZoneKind,
 };
 use crate::{
     document::{FromToml, Report, Table},

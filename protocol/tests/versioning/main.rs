@@ -6,3 +6,5 @@ mod envelope_v1;
 #[cfg(feature = "alloc")]
 mod event_v0;
 mod shelf_v1;
+#[cfg(feature = "alloc")]
+mod sighting_v1;

@@ -24,7 +24,8 @@ impl Carriers {
         match kind {
             _ if !allowed.contains(&kind) => {
                 let quoted: Vec<_> = allowed.iter().map(|kind| format!("\"{kind}\"")).collect();
-                let (last, first) = quoted.split_last().map_or((String::new(), &[][..]), |(l, f)| (l.clone(), f));
+                let (last, first) =
+                    quoted.split_last().map_or((String::new(), &[][..]), |(l, f)| (l.clone(), f));
                 Err(format!("`carrier` must be {} or {last}", first.join(", ")))
             }
             "staff" => Ok(Rider::Staff),
@@ -62,7 +63,8 @@ pub(super) fn receivers(
             if let Some(id) = &id
                 && read.receivers.contains_key(id.get_ref())
             {
-                report.at(id.span(), format!("there is a `{}` already: give each its own name", id.get_ref()));
+                report
+                    .at(id.span(), format!("there is a `{}` already: give each its own name", id.get_ref()));
             }
             insert_new(&mut read.mobile, id, rider.unwrap_or(Rider::Staff), report);
             continue;
@@ -113,7 +115,10 @@ fn read_anchor(table: &mut Table<'_>, report: &mut Report, zones: &[Zone]) -> An
         match zones.iter().position(|known| known.id == *zone.get_ref()) {
             Some(index) => bands.push(Band { min_rssi_dbm, zone: index as ZoneIndex }),
             None => {
-                report.at(zone.span(), format!("there is no zone `{}`: add it under [[zones]]", zone.get_ref()));
+                report.at(
+                    zone.span(),
+                    format!("there is no zone `{}`: add it under [[zones]]", zone.get_ref()),
+                );
                 unknown = true;
             }
         }
