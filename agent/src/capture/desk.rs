@@ -6,6 +6,7 @@ use super::{
 };
 use crate::{
     clock::Now,
+    health::Health,
     plan::{Identity, Plan},
     private::Address,
 };
@@ -17,13 +18,19 @@ use vitrine_protocol::Id;
 pub struct Desk {
     plan: Arc<Plan>,
     radio: Radio,
+    health: Arc<Health>,
     notices: mpsc::Sender<(Notice, Now)>,
 }
 
 impl Desk {
     /// Of a plan, with the ends of the channels.
-    pub fn new(plan: Arc<Plan>, radio: Radio, notices: mpsc::Sender<(Notice, Now)>) -> Self {
-        Self { plan, radio, notices }
+    pub fn new(
+        plan: Arc<Plan>,
+        radio: Radio,
+        health: Arc<Health>,
+        notices: mpsc::Sender<(Notice, Now)>,
+    ) -> Self {
+        Self { plan, radio, health, notices }
     }
 
     fn knows(&self, told: &Told) -> bool {
@@ -46,6 +53,7 @@ impl Listener for Desk {
     fn hear(&self, advertisement: &Advertisement<'_>) {
         let &Advertisement { at, receiver, address, rssi_dbm, content } = advertisement;
         let (mut told, malformed) = content.told(&self.plan.layouts);
+        self.health.heard(advertisement);
         self.radio.count(malformed.is_some());
         let counters = self.radio.counters();
         if !self.knows_address(address) {
@@ -66,11 +74,13 @@ impl Listener for Desk {
         }
     }
 
-    fn lost(&self, _receiver: Id, count: u64) {
+    fn lost(&self, receiver: Id, count: u64) {
+        self.health.lost(receiver, count);
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
     }
 
     fn notice(&self, notice: Notice, now: Now) {
+        self.health.notice(&notice, now);
         if let Err(error) = self.notices.try_send((notice, now)) {
             tracing::warn!(%error, "what happened to a receiver could not be passed on");
         }
@@ -108,7 +118,8 @@ mod tests {
     fn the_plans_beacons_pass_and_nothing_else_does() {
         let (radio, mut heard) = Radio::channel(8);
         let (notices, mut noticed) = mpsc::channel(1);
-        let desk = Desk::new(crate::plan::parse(PLAN).map(Arc::new).unwrap(), radio.clone(), notices);
+        let (plan, health) = (crate::plan::parse(PLAN).map(Arc::new).unwrap(), Arc::<Health>::default());
+        let desk = Desk::new(plan, radio.clone(), health.clone(), notices);
         let (known, stranger) = ("c0ffee000001", "c0ffee000002");
         for (address, content, wanted) in [
             (stranger, Content::Frame(frame(2)), true),
@@ -135,5 +146,7 @@ mod tests {
         let notice = Notice::Radio { receiver: Id::new("door").unwrap(), state: RadioState::Off };
         desk.notice(notice.clone(), at);
         assert_eq!(noticed.try_recv().unwrap().0, notice);
+        let door = &health.ears().receivers[&Id::new("door").unwrap()];
+        assert_eq!((door.advertisements, door.state), (8, Some((RadioState::Off, at.utc))));
     }
 }
