@@ -84,6 +84,8 @@ pub enum Input {
     Kiosk(KioskInput),
     /// A count of a door or a till.
     Count(CountInput),
+    /// What happened to a receiver or a sensor itself.
+    Notice(source::Notice),
 }
 
 /// A weight as a shelf measured it.

@@ -11,6 +11,7 @@
 mod counter;
 mod identify;
 mod kiosk;
+mod notices;
 mod order;
 mod seen;
 mod shelf;
@@ -105,7 +106,7 @@ impl Note {
 pub type Random = Box<dyn FnMut() -> [u8; 16] + Send>;
 
 /// What the pipeline has counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Frames of carriers in the plan, from receivers in the plan.
     pub sightings: u64,
@@ -127,6 +128,7 @@ pub struct Pipeline {
     visits: visit::Visits,
     shelves: shelf::Shelves,
     kiosks: kiosk::Kiosks,
+    notices: notices::Notices,
     seen: seen::Seen,
     ids: Ids,
     random: Random,
@@ -148,6 +150,7 @@ impl Pipeline {
             visits: visit::Visits::new(plan.carriers),
             shelves: shelf::Shelves::new(ids),
             kiosks: kiosk::Kiosks::new(ids),
+            notices: notices::Notices::default(),
             seen: seen::Seen::default(),
             ids,
             random,
@@ -210,6 +213,10 @@ impl Pipeline {
                     if self.is_new(id) {
                         self.kiosks.handle(&self.plan, id, input, now, &mut self.random, &mut self.outputs);
                     }
+                }
+                Input::Notice(notice) => {
+                    let name = || EventId((self.random)());
+                    self.notices.handle(notice, now, name, &mut self.outputs);
                 }
                 Input::Count(input) => {
                     let id = counter::event_id(self.ids, &input);

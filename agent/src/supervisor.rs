@@ -3,10 +3,13 @@
 //! Going down follows the line: capture stops, its channels close, the line ends what is open and makes all durable, the
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
+mod notices;
+
 use crate::{
     capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
     clock::Clock,
     config::{self, Config},
+    health::Observed,
     line::{Line, LineCounters, LineError},
     local::{
         self,
@@ -98,9 +101,7 @@ pub struct Setup {
 pub struct Agent {
     radio: Radio,
     ingest: mpsc::Sender<Ingest>,
-    spool: Spool,
-    counters: LineCounters,
-    uplink_stats: Arc<uplink::Stats>,
+    observed: Observed,
     line: JoinHandle<Result<(), LineError>>,
     uplink: JoinHandle<()>,
     stop_line: oneshot::Sender<()>,
@@ -114,21 +115,28 @@ impl Agent {
     /// [`LineError`] if the state cannot be opened.
     pub fn start(setup: Setup) -> Result<Self, LineError> {
         let Setup { plan, state_dir, spool, uplink, clock, late_ms } = setup;
-        let line = Line::open(plan, &state_dir, &spool, clock.clone(), late_ms)?;
+        let line = Line::open(plan.clone(), &state_dir, &spool, clock.clone(), late_ms)?;
         let (radio, heard) = Radio::channel(RADIO_QUEUE);
         let (ingest, requests) = mpsc::channel(INGEST_QUEUE);
         let (stop_line, line_stops) = oneshot::channel::<()>();
         let (leave, leaving) = oneshot::channel();
         let leaving = async { leaving.await.unwrap_or(Duration::ZERO) };
         let uplink_stats = Arc::<uplink::Stats>::default();
-        let (spool, counters) = (line.spool().clone(), line.counters().clone());
-        let uplink = uplink::run(uplink, spool.clone(), clock, uplink_stats.clone(), leaving);
+        let observed = Observed {
+            plan,
+            started_ms: clock.now().mono_ms,
+            clock: clock.clone(),
+            radio: radio.counters().clone(),
+            health: Arc::default(),
+            line: line.counters().clone(),
+            spool: line.spool().clone(),
+            uplink: uplink_stats.clone(),
+        };
+        let uplink = uplink::run(uplink, line.spool().clone(), clock, uplink_stats, leaving);
         Ok(Self {
             radio,
             ingest,
-            spool,
-            counters,
-            uplink_stats,
+            observed,
             line: tokio::spawn(line.run(heard, requests, async { drop(line_stops.await) })),
             uplink: tokio::spawn(uplink),
             stop_line,
@@ -143,13 +151,18 @@ impl Agent {
 
     /// Whether devices' inputs are taken on now.
     pub fn admission(&self) -> Admission {
-        let spool = self.spool.clone();
+        let spool = self.observed.spool.clone();
         Arc::new(move || spool.admit().map_err(|full| full.retry_after))
     }
 
     /// Where devices' inputs go.
     pub fn ingest(&self) -> &mpsc::Sender<Ingest> {
         &self.ingest
+    }
+
+    /// All that shows how it is.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
     }
 
     /// Whether the line has taken everything that was sent to it.
@@ -159,12 +172,12 @@ impl Agent {
 
     /// The spool.
     pub fn spool(&self) -> &Spool {
-        &self.spool
+        &self.observed.spool
     }
 
     /// The pipeline's counters.
     pub fn counters(&self) -> &LineCounters {
-        &self.counters
+        &self.observed.line
     }
 
     /// What became of advertisements before the pipeline.
@@ -174,7 +187,7 @@ impl Agent {
 
     /// The uplink's counters.
     pub fn uplink_stats(&self) -> &Arc<uplink::Stats> {
-        &self.uplink_stats
+        &self.observed.uplink
     }
 
     /// Resolves when the line or the uplink has stopped by itself, which they never do in good order.
@@ -193,7 +206,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`] if the line failed.
     pub async fn stop(self, deadline: Instant) -> Result<(), AgentError> {
-        let Self { spool, line, uplink, stop_line, leave, .. } = self;
+        let Self { observed: Observed { spool, .. }, line, uplink, stop_line, leave, .. } = self;
         // It may have ended already.
         stop_line.send(()).ok();
         let line = timeout_at(deadline, line).await;
@@ -241,8 +254,8 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
-    let router = local::router(plan.clone(), admission, ingest, clock.clone());
-    let tools = router.clone().merge(local::tools_router(agent.spool.clone()));
+    let router = local::router(plan.clone(), admission, ingest, clock.clone(), agent.observed.clone());
+    let tools = router.clone().merge(local::tools_router(agent.spool().clone(), agent.observed.clone()));
     let http = local::run(listener, router, stopped(stopping.clone()));
     let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
     let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
@@ -265,7 +278,7 @@ pub async fn run(
     if !(http_ended && radios_ended) {
         tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
     }
-    let spool = agent.spool.clone();
+    let spool = agent.spool().clone();
     agent.stop(deadline).await?;
     tracing::info!(waiting_records = spool.backlog(), "down");
     Ok(())

@@ -2,10 +2,11 @@
 
 use super::{
     Heard, Radio, Told,
-    source::{Advertisement, Listener, Notice},
+    source::{Advertisement, Content, Listener, Notice},
 };
 use crate::{
     clock::Now,
+    health::Health,
     plan::{Identity, Plan},
     private::Address,
 };
@@ -20,17 +21,26 @@ use vitrine_protocol::{
 pub struct Desk {
     plan: Arc<Plan>,
     radio: Radio,
+    health: Arc<Health>,
     notices: mpsc::Sender<(Notice, Now)>,
 }
 
 impl Desk {
     /// Of a plan, with the ends of the channels.
-    pub fn new(plan: Arc<Plan>, radio: Radio, notices: mpsc::Sender<(Notice, Now)>) -> Self {
-        Self { plan, radio, notices }
+    pub fn new(
+        plan: Arc<Plan>,
+        radio: Radio,
+        health: Arc<Health>,
+        notices: mpsc::Sender<(Notice, Now)>,
+    ) -> Self {
+        Self { plan, radio, health, notices }
     }
 
     /// Takes a sighting of a beacon of the plan that somebody else has identified.
     pub fn hear_beacon(&self, at: Now, receiver: Id, identity: Identity, rssi_dbm: i8) {
+        let content = Content::Nothing;
+        let told = Advertisement { at, receiver, address: None, rssi_dbm: Some(rssi_dbm), content };
+        self.health.heard(&told);
         self.radio.count(false);
         let mut heard = Heard { at, receiver, address: None, rssi_dbm, frame: None, beacon: None };
         match identity {
@@ -67,6 +77,7 @@ impl Listener for Desk {
     fn hear(&self, advertisement: &Advertisement<'_>) {
         let &Advertisement { at, receiver, address, rssi_dbm, content } = advertisement;
         let (mut told, malformed) = content.told(&self.plan.layouts);
+        self.health.heard(advertisement);
         self.radio.count(malformed.is_some());
         let counters = self.radio.counters();
         if !self.knows_address(address) {
@@ -87,11 +98,13 @@ impl Listener for Desk {
         }
     }
 
-    fn lost(&self, _receiver: Id, count: u64) {
+    fn lost(&self, receiver: Id, count: u64) {
+        self.health.lost(receiver, count);
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
     }
 
     fn notice(&self, notice: Notice, now: Now) {
+        self.health.notice(&notice, now);
         if let Err(error) = self.notices.try_send((notice, now)) {
             tracing::warn!(%error, "what happened to a receiver could not be passed on");
         }
@@ -101,7 +114,6 @@ impl Listener for Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::source::Content;
     use vitrine_protocol::{
         event::{Clock, RadioState},
         time::Timestamp,
@@ -128,7 +140,8 @@ mod tests {
     fn the_plans_beacons_pass_and_nothing_else_does() {
         let (radio, mut heard) = Radio::channel(8);
         let (notices, mut noticed) = mpsc::channel(1);
-        let desk = Desk::new(crate::plan::parse(PLAN).map(Arc::new).unwrap(), radio.clone(), notices);
+        let (plan, health) = (crate::plan::parse(PLAN).map(Arc::new).unwrap(), Arc::<Health>::default());
+        let desk = Desk::new(plan, radio.clone(), health.clone(), notices);
         let (known, stranger) = ("c0ffee000001", "c0ffee000002");
         for (address, content, wanted) in [
             (stranger, Content::Frame(frame(2)), true),
@@ -155,5 +168,7 @@ mod tests {
         let notice = Notice::Radio { receiver: Id::new("door").unwrap(), state: RadioState::Off };
         desk.notice(notice.clone(), at);
         assert_eq!(noticed.try_recv().unwrap().0, notice);
+        let door = &health.ears().receivers[&Id::new("door").unwrap()];
+        assert_eq!((door.advertisements, door.state), (8, Some((RadioState::Off, at.utc))));
     }
 }

@@ -208,7 +208,7 @@ ibeacon = { uuid = 'e2c56db5-dffb-48d2-b060-d0f5a71096e0', major = 1, minor = 2 
     fn bench() -> (Satellites, mpsc::Receiver<Sighted>) {
         let (radio, heard) = Radio::channel(64);
         let plan = Arc::new(crate::plan::parse(PLAN).unwrap());
-        let desk = Arc::new(Desk::new(plan.clone(), radio, mpsc::channel(8).0));
+        let desk = Arc::new(Desk::new(plan.clone(), radio, Arc::default(), mpsc::channel(8).0));
         let config = [Satellite { id: id("sat-1"), silent_after_ms: 60_000 }];
         (Satellites::new(&config, plan, desk, now(0)), heard)
     }

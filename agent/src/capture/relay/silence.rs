@@ -37,9 +37,4 @@ impl Silence {
             listener.notice(Notice::Silent { kind: DeviceKind::Relay, device: self.device, since }, now);
         }
     }
-
-    /// Whether it is silent.
-    pub(super) fn is_silent(&self) -> bool {
-        self.is_silent
-    }
 }
