@@ -29,7 +29,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(10);
 /// Requests that wait for the connection; more are refused.
 const REQUESTS: usize = 64;
 /// The largest packet that is sent or taken: a relay's longest message, or a plan, and its topic.
-const PACKET_BYTES_MAX: u32 = 512 * 1024;
+const PACKET_BYTES_MAX: u32 = 2 * 1024 * 1024;
 /// A connection that lasted so long was good: the next failure is the first.
 const GOOD_AFTER: Duration = Duration::from_secs(10);
 

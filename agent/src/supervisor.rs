@@ -4,9 +4,17 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 mod notices;
+mod others;
+pub mod satellite;
+mod sources;
 
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
+    capture::{
+        Admission, Ingest, Radio, RadioCounters, ble,
+        desk::Desk,
+        http,
+        source::{AdvertSource, SourceError, stopped},
+    },
     clock::Clock,
     config::{self, Config},
     health::Observed,
@@ -75,6 +83,9 @@ pub enum AgentError {
         /// What was said.
         error: io::Error,
     },
+    /// A source is at its end.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A task ended that should not.
     #[error("a part of the agent panicked: this is a bug")]
     Panicked,
@@ -243,9 +254,10 @@ pub async fn run(
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let uplink = uplink_config(&config, &plan)?;
-    let Config { state_dir, spool, radios, socket, .. } = config;
+    let late_ms = others::late_ms(&config);
+    let Config { state_dir, spool, radios, socket, .. } = config.clone();
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
-    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone(), late_ms: 0 };
+    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone(), late_ms };
     let mut agent = Agent::start(setup)?;
     // Not before the state is known to be ours: another agent may have its socket beside it.
     let (socket_listener, _socket) =
@@ -254,11 +266,20 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
+    let (notices, noticed) = mpsc::channel(notices::QUEUE);
+    let health = agent.observed.health.clone();
+    let desk = Arc::new(Desk::new(plan.clone(), agent.radio.clone(), health, notices));
+    tokio::spawn(notices::carry(noticed, ingest.clone()));
+    let (others, sources) = others::of(&config, plan.clone(), desk.clone(), clock.now())?;
+    let heard = http::radio::router(plan.clone(), others.relays, desk.clone(), clock.clone());
     let router = local::router(plan.clone(), admission, ingest, clock.clone(), agent.observed.clone());
+    let router = router.merge(heard);
     let tools = router.clone().merge(local::tools_router(agent.spool().clone(), agent.observed.clone()));
-    let http = local::run(listener, router, stopped(stopping.clone()));
+    let devices = local::run(listener, router, stopped(stopping.clone()));
     let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
-    let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
+    let mut http = tokio::spawn(async { tokio::try_join!(devices, tools).map(|_| ()) });
+    let (failed, source_failed) = oneshot::channel();
+    let sources = tokio::spawn(sources::run(sources, desk, clock.clone(), stopping.clone(), failed));
     let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
@@ -267,6 +288,7 @@ pub async fn run(
         error = agent.failed() => Err(error),
         // It runs until it is told to stop.
         _ = &mut http => Err(AgentError::Panicked),
+        failed = source_failed => Err(failed.map_or(AgentError::Panicked, AgentError::from)),
     };
     let deadline = Instant::now() + GRACE - CLOSING;
     stop.send_replace(true);
@@ -275,8 +297,9 @@ pub async fn run(
     let sources_end = Instant::now() + SOURCES_GRACE;
     let http_ended = timeout_at(sources_end, http).await.is_ok();
     let radios_ended = timeout_at(sources_end, radios).await.is_ok();
-    if !(http_ended && radios_ended) {
-        tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
+    let sources_ended = timeout_at(sources_end, sources).await.is_ok();
+    if !(http_ended && radios_ended && sources_ended) {
+        tracing::warn!(http_ended, radios_ended, sources_ended, "not every source has ended in time");
     }
     let spool = agent.spool().clone();
     agent.stop(deadline).await?;
@@ -284,19 +307,24 @@ pub async fn run(
     Ok(())
 }
 
+/// The sources of a satellite's radios.
+pub fn radios(config: &config::satellite::Satellite) -> Vec<Box<dyn AdvertSource>> {
+    sources::of(config.radios.clone())
+}
+
 fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentError> {
-    let config::Broker { host, port, credentials } = config.uplink.clone();
-    let credentials = credentials.map(|(user, path)| match std::fs::read_to_string(&path) {
-        Ok(password) => Ok((user, password.trim_end_matches(['\r', '\n']).to_owned())),
-        Err(error) => Err(AgentError::Password { path, error }),
-    });
-    Ok(uplink::Config {
-        gateway: config.gateway,
-        plan: plan.version,
-        host,
-        port,
-        credentials: credentials.transpose()?,
-    })
+    let config::Broker { host, port, .. } = config.uplink.clone();
+    let credentials = credentials(&config.uplink)?;
+    Ok(uplink::Config { gateway: config.gateway, plan: plan.version, host, port, credentials })
+}
+
+/// The user and the password for a broker.
+fn credentials(broker: &config::Broker) -> Result<Option<(String, String)>, AgentError> {
+    let Some((user, path)) = &broker.credentials else { return Ok(None) };
+    match std::fs::read_to_string(path) {
+        Ok(password) => Ok(Some((user.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))),
+        Err(error) => Err(AgentError::Password { path: path.clone(), error }),
+    }
 }
 
 /// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.

@@ -8,6 +8,7 @@
 //! Left out so far: authentication (the listener is on loopback only) and rate limits.
 
 mod parse;
+pub mod radio;
 #[cfg(feature = "schema")]
 pub mod schema;
 
