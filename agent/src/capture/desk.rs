@@ -9,6 +9,7 @@ use crate::{
     plan::{Identity, Plan},
     private::Address,
 };
+use futures_util::future::BoxFuture;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
 use vitrine_protocol::Id;
@@ -68,6 +69,10 @@ impl Listener for Desk {
 
     fn lost(&self, _receiver: Id, count: u64) {
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.radio.room())
     }
 
     fn notice(&self, notice: Notice, now: Now) {
