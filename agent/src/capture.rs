@@ -31,6 +31,9 @@ use vitrine_protocol::{
     layout::Payload,
 };
 
+/// Frames of one advertisement that are waited for; more are sent by nobody.
+const FRAMES_MAX: usize = 16;
+
 /// One frame of one advertisement, as one receiver heard it.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
@@ -50,9 +53,9 @@ pub struct Heard {
 
 /// What one payload of an advertisement told.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    frame: Option<Frame>,
-    beacon: Option<LayoutBeacon>,
+pub(crate) struct Told {
+    pub(crate) frame: Option<Frame>,
+    pub(crate) beacon: Option<LayoutBeacon>,
 }
 
 impl Told {
@@ -208,6 +211,12 @@ impl Radio {
     /// Whether no frame waits.
     pub fn is_idle(&self) -> bool {
         self.channel.capacity() == self.channel.max_capacity()
+    }
+
+    /// Resolves when there is room for the frames of an advertisement, or the agent is going down.
+    pub async fn room(&self) {
+        let frames = FRAMES_MAX.min(self.channel.max_capacity());
+        drop(self.channel.reserve_many(frames).await);
     }
 
     /// Hands a frame to the pipeline, waiting for room: for sources that can wait (a recording, a simulation).

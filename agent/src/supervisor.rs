@@ -8,7 +8,7 @@ mod notices;
 use crate::{
     capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
     clock::Clock,
-    config::{self, Config},
+    config::{self, Backend, Config},
     health::Observed,
     line::{Line, LineCounters, LineError},
     local::{
@@ -307,7 +307,10 @@ async fn run_radios(
 ) {
     let adapters: Vec<_> = radios
         .into_iter()
-        .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
+        .filter_map(|radio| match radio.backend {
+            Backend::Bluez { adapter } => Some(ble::Adapter { name: adapter, receiver: radio.receiver }),
+            Backend::Replay { .. } => None,
+        })
         .collect();
     if adapters.is_empty() {
         return;

@@ -10,6 +10,7 @@ use crate::{
     plan::{Identity, Plan},
     private::Address,
 };
+use futures_util::future::BoxFuture;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
 use vitrine_protocol::Id;
@@ -77,6 +78,10 @@ impl Listener for Desk {
     fn lost(&self, receiver: Id, count: u64) {
         self.health.lost(receiver, count);
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.radio.room())
     }
 
     fn notice(&self, notice: Notice, now: Now) {

@@ -67,7 +67,7 @@ fn unknown_receivers(config: &Config, plan: &Plan) -> Option<Problems> {
         let (path, receiver) = (config.plan.display(), radio.receiver);
         format!(
             "{path}: [[receivers]] lacks `{receiver}`, which gateway.toml names for {}: add it",
-            radio.adapter
+            radio.backend
         )
     };
     let lines: Vec<_> = unknown.map(line).collect();

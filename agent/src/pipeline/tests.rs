@@ -327,8 +327,8 @@ layout = { id = \"acme\", identifiers = [\"00112233-4455\", 0x0102] }
         let recorded = Recorded {
             at: now(1),
             receiver: id("front"),
-            address: Address::new(address),
-            rssi_dbm: -50,
+            address: Some(Address::new(address)),
+            rssi_dbm: Some(-50),
             payload: Some(hex::decode(adv_hex).unwrap()),
         };
         let (heard, malformed) = recorded.hear(&plan.layouts);
