@@ -2,9 +2,11 @@
 //!
 //! Credentials are named by path, never written into the file.
 
+mod serial;
 mod spool;
 
 use crate::{
+    capture::serial as lines,
     document::{self, Problems, Report, Table},
     spool as storage,
 };
@@ -31,6 +33,8 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// BLE adapters and the receivers that they are in the plan.
     pub radios: Vec<Radio>,
+    /// Serial ports, and the shelf controllers on them.
+    pub serial: lines::Setup,
     /// The tagging plan's file.
     pub plan: PathBuf,
 }
@@ -94,6 +98,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
     let radios = table.tables("radios", report).into_iter();
     let radios = radios.filter_map(|radio| read_radio(radio, report)).collect();
+    let serial = serial::read(table, report);
     table.finish(report);
     Some(Config {
         gateway: Gateway {
@@ -107,6 +112,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
         listen: listen?,
         socket,
         radios,
+        serial,
         plan: dir.join(plan),
     })
 }
