@@ -8,7 +8,12 @@ pub mod ble;
 pub mod desk;
 pub mod http;
 pub mod replay;
+pub mod serial;
+mod shelf;
 pub mod source;
+
+pub(crate) use shelf::measured;
+pub use shelf::{ShelfChange, ShelfReading, ShelfTrouble, Trouble};
 
 use crate::{
     clock::Now,
@@ -82,27 +87,16 @@ impl Told {
 pub enum Input {
     /// A shelf's reading.
     Shelf(ShelfReading),
+    /// A change that a shelf's controller found.
+    ShelfChange(ShelfChange),
+    /// A fault of a shelf.
+    ShelfTrouble(ShelfTrouble),
     /// A touch on a kiosk.
     Kiosk(KioskInput),
     /// A count of a door or a till.
     Count(CountInput),
     /// What happened to a receiver or a sensor itself.
     Notice(source::Notice),
-}
-
-/// A weight as a shelf measured it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShelfReading {
-    /// The shelf.
-    pub shelf: Id,
-    /// The facing on it.
-    pub facing: Id,
-    /// A number that the shelf's controller draws when it starts, so that its counter may start again.
-    pub boot: u32,
-    /// Rises with every reading of the shelf's controller: a reading not above the last one is a repeat.
-    pub counter: u64,
-    /// Grams on the facing.
-    pub grams: i32,
 }
 
 /// A touch on a kiosk.

@@ -3,11 +3,13 @@
 //! Credentials are named by path, never written into the file.
 
 mod radios;
+mod serial;
 mod spool;
 
 pub use radios::{Backend, Radio};
 
 use crate::{
+    capture::serial as lines,
     document::{self, Problems, Report, Table},
     spool as storage,
 };
@@ -34,6 +36,8 @@ pub struct Config {
     pub socket: Option<PathBuf>,
     /// Radios and the receivers that they are in the plan.
     pub radios: Vec<Radio>,
+    /// Serial ports, and the shelf controllers on them.
+    pub serial: lines::Setup,
     /// The tagging plan's file.
     pub plan: PathBuf,
 }
@@ -87,6 +91,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let state_dir = dir.join(state_dir);
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
     let radios = radios::read(table.tables("radios", report), report, dir);
+    let serial = serial::read(table, report);
     table.finish(report);
     Some(Config {
         gateway: Gateway {
@@ -100,6 +105,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
         listen: listen?,
         socket,
         radios,
+        serial,
         plan: dir.join(plan),
     })
 }

@@ -6,8 +6,11 @@
 mod notices;
 
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
-    clock::Clock,
+    capture::{
+        Admission, Ingest, Radio, RadioCounters, ble, serial,
+        source::{Notice, stopped},
+    },
+    clock::{Clock, Now},
     config::{self, Backend, Config},
     health::Observed,
     line::{Line, LineCounters, LineError},
@@ -37,6 +40,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const RADIO_QUEUE: usize = 4096;
 /// Requests that wait for the line; more are told to come again.
 const INGEST_QUEUE: usize = 64;
+/// What happened to shelves, on its way to the log.
 /// How long to wait before a radio that failed is started again.
 const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -163,6 +167,11 @@ impl Agent {
         &self.observed
     }
 
+    /// Where shelves on serial lines go.
+    fn hands(&self, notices: mpsc::Sender<(Notice, Now)>, clock: Clock) -> serial::Hands {
+        serial::Hands { admission: self.admission(), ingest: self.ingest.clone(), notices, clock }
+    }
+
     /// Whether the line has taken everything that was sent to it.
     pub fn is_idle(&self) -> bool {
         self.radio.is_idle() && self.ingest.capacity() == self.ingest.max_capacity()
@@ -241,7 +250,7 @@ pub async fn run(
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let uplink = uplink_config(&config, &plan)?;
-    let Config { state_dir, spool, radios, socket, .. } = config;
+    let Config { state_dir, spool, radios, serial, socket, .. } = config;
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
     let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
     let mut agent = Agent::start(setup)?;
@@ -257,6 +266,10 @@ pub async fn run(
     let http = local::run(listener, router, stopped(stopping.clone()));
     let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
     let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
+    let (notices, noticed) = mpsc::channel(notices::QUEUE);
+    tokio::spawn(notices::carry(noticed, agent.observed.health.clone(), agent.ingest.clone()));
+    let hands = agent.hands(notices, clock.clone());
+    let ports = tokio::spawn(serial::run(serial, hands, stopping.clone()));
     let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
@@ -273,8 +286,9 @@ pub async fn run(
     let sources_end = Instant::now() + SOURCES_GRACE;
     let http_ended = timeout_at(sources_end, http).await.is_ok();
     let radios_ended = timeout_at(sources_end, radios).await.is_ok();
-    if !(http_ended && radios_ended) {
-        tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
+    let ports_ended = timeout_at(sources_end, ports).await.is_ok();
+    if !(http_ended && radios_ended && ports_ended) {
+        tracing::warn!(http_ended, radios_ended, ports_ended, "not every source has ended in time");
     }
     let spool = agent.spool().clone();
     agent.stop(deadline).await?;
