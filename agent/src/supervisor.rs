@@ -12,11 +12,11 @@ use crate::{
     capture::{
         Admission, Ingest, Radio, RadioCounters, ble,
         desk::Desk,
-        http,
-        source::{AdvertSource, SourceError, stopped},
+        http, serial,
+        source::{AdvertSource, Notice, SourceError, stopped},
     },
-    clock::Clock,
-    config::{self, Config},
+    clock::{Clock, Now},
+    config::{self, Backend, Config},
     health::Observed,
     line::{Line, LineCounters, LineError},
     local::{
@@ -45,6 +45,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const RADIO_QUEUE: usize = 4096;
 /// Requests that wait for the line; more are told to come again.
 const INGEST_QUEUE: usize = 64;
+/// What happened to shelves, on its way to the log.
 /// How long to wait before a radio that failed is started again.
 const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -176,6 +177,11 @@ impl Agent {
         &self.observed
     }
 
+    /// Where shelves on serial lines go.
+    fn hands(&self, notices: mpsc::Sender<(Notice, Now)>, clock: Clock) -> serial::Hands {
+        serial::Hands { admission: self.admission(), ingest: self.ingest.clone(), notices, clock }
+    }
+
     /// Whether the line has taken everything that was sent to it.
     pub fn is_idle(&self) -> bool {
         self.radio.is_idle() && self.ingest.capacity() == self.ingest.max_capacity()
@@ -255,7 +261,7 @@ pub async fn run(
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let uplink = uplink_config(&config, &plan)?;
     let late_ms = others::late_ms(&config);
-    let Config { state_dir, spool, radios, socket, .. } = config.clone();
+    let Config { state_dir, spool, radios, serial, socket, .. } = config.clone();
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
     let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone(), late_ms };
     let mut agent = Agent::start(setup)?;
@@ -268,9 +274,10 @@ pub async fn run(
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
     let (notices, noticed) = mpsc::channel(notices::QUEUE);
     let health = agent.observed.health.clone();
-    let desk = Arc::new(Desk::new(plan.clone(), agent.radio.clone(), health, notices));
-    tokio::spawn(notices::carry(noticed, ingest.clone()));
-    let (others, sources) = others::of(&config, plan.clone(), desk.clone(), clock.now())?;
+    tokio::spawn(notices::carry(noticed, health.clone(), ingest.clone()));
+    let desk = Arc::new(Desk::new(plan.clone(), agent.radio.clone(), health, notices.clone()));
+    let (others, mut sources) = others::of(&config, plan.clone(), desk.clone(), clock.now())?;
+    sources.extend(sources::of(radios.clone()));
     let heard = http::radio::router(plan.clone(), others.relays, desk.clone(), clock.clone());
     let router = local::router(plan.clone(), admission, ingest, clock.clone(), agent.observed.clone());
     let router = router.merge(heard);
@@ -280,6 +287,8 @@ pub async fn run(
     let mut http = tokio::spawn(async { tokio::try_join!(devices, tools).map(|_| ()) });
     let (failed, source_failed) = oneshot::channel();
     let sources = tokio::spawn(sources::run(sources, desk, clock.clone(), stopping.clone(), failed));
+    let hands = agent.hands(notices, clock.clone());
+    let ports = tokio::spawn(serial::run(serial, hands, stopping.clone()));
     let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
@@ -298,8 +307,15 @@ pub async fn run(
     let http_ended = timeout_at(sources_end, http).await.is_ok();
     let radios_ended = timeout_at(sources_end, radios).await.is_ok();
     let sources_ended = timeout_at(sources_end, sources).await.is_ok();
-    if !(http_ended && radios_ended && sources_ended) {
-        tracing::warn!(http_ended, radios_ended, sources_ended, "not every source has ended in time");
+    let ports_ended = timeout_at(sources_end, ports).await.is_ok();
+    if !(http_ended && radios_ended && sources_ended && ports_ended) {
+        tracing::warn!(
+            http_ended,
+            radios_ended,
+            sources_ended,
+            ports_ended,
+            "not every source has ended in time"
+        );
     }
     let spool = agent.spool().clone();
     agent.stop(deadline).await?;
@@ -337,7 +353,10 @@ async fn run_radios(
 ) {
     let adapters: Vec<_> = radios
         .into_iter()
-        .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
+        .filter_map(|radio| match radio.backend {
+            Backend::Bluez { adapter } => Some(ble::Adapter { name: adapter, receiver: radio.receiver }),
+            Backend::Replay { .. } => None,
+        })
         .collect();
     if adapters.is_empty() {
         return;

@@ -10,6 +10,7 @@ use crate::{
     plan::{Identity, Plan},
     private::Address,
 };
+use futures_util::future::BoxFuture;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
 use vitrine_protocol::{
@@ -103,8 +104,11 @@ impl Listener for Desk {
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
     }
 
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.radio.room())
+    }
+
     fn notice(&self, notice: Notice, now: Now) {
-        self.health.notice(&notice, now);
         if let Err(error) = self.notices.try_send((notice, now)) {
             tracing::warn!(%error, "what happened to a receiver could not be passed on");
         }
@@ -168,7 +172,6 @@ mod tests {
         let notice = Notice::Radio { receiver: Id::new("door").unwrap(), state: RadioState::Off };
         desk.notice(notice.clone(), at);
         assert_eq!(noticed.try_recv().unwrap().0, notice);
-        let door = &health.ears().receivers[&Id::new("door").unwrap()];
-        assert_eq!((door.advertisements, door.state), (8, Some((RadioState::Off, at.utc))));
+        assert_eq!(health.ears().receivers[&Id::new("door").unwrap()].advertisements, 8);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::ConfigArgs;
 use crate::{
-    config::{self, Config, Role, satellite::Satellite},
+    config::{self, Config, Role, relays::Relay, satellite::Satellite},
     document::Problems,
     plan::{self, Plan},
 };
@@ -10,6 +10,7 @@ use std::{
     io::{self, Write},
     path::Path,
 };
+use vitrine_protocol::Id;
 
 /// Check gateway.toml and store.toml, and tell every problem at once.
 ///
@@ -69,10 +70,12 @@ pub(super) fn load_role(path: &Path) -> Result<Checked, Problems> {
         Err(_) => path.with_file_name("store.toml"),
     };
     match (config, plan::load(&plan_path)) {
-        (Ok(config), Ok(plan)) => match disagreements(&config, &plan) {
-            Some(problems) => Err(problems),
-            None => Ok(Checked::Hub(config, Box::new(plan))),
-        },
+        (Ok(config), Ok(plan)) => {
+            let mut lines = unknown_receivers(&config, &plan);
+            lines.extend(unknown_facings(&config, &plan));
+            lines.extend(too_late(&config, &plan));
+            if lines.is_empty() { Ok(Checked::Hub(config, Box::new(plan))) } else { Err(Problems { lines }) }
+        }
         (config, plan) => {
             let problems = [config.err(), plan.err()].into_iter().flatten();
             Err(Problems { lines: problems.flat_map(|problems| problems.lines).collect() })
@@ -80,22 +83,36 @@ pub(super) fn load_role(path: &Path) -> Result<Checked, Problems> {
     }
 }
 
-/// What the plan lacks of what gateway.toml names.
-fn disagreements(config: &Config, plan: &Plan) -> Option<Problems> {
-    let path = config.plan.display();
-    let radios = config.radios.iter().map(|radio| (radio.adapter.clone(), radio.receiver));
+fn unknown_receivers(config: &Config, plan: &Plan) -> Vec<String> {
+    let radios = config.radios.iter().map(|radio| (radio.backend.to_string(), radio.receiver));
     let relays = config.relays.iter().flat_map(|relay| {
         relay.receivers().into_iter().map(|receiver| (format!("relay {}", relay.id), receiver))
     });
     let unknown = radios.chain(relays).filter(|(_, receiver)| !plan.receivers.contains_key(receiver));
-    let mut lines: Vec<_> = unknown
-        .map(|(who, receiver)| {
-            format!("{path}: [[receivers]] lacks `{receiver}`, which gateway.toml names for {who}: add it")
-        })
-        .collect();
-    for relay in config.relays.iter().filter(|relay| relay.late_ms >= plan.visits.silence_ms) {
-        let id = relay.id;
-        lines.push(format!("{path}: `silence_s` must be more than `late_s` of relay {id} in gateway.toml"));
-    }
-    (!lines.is_empty()).then_some(Problems { lines })
+    let line = |(named_for, receiver)| {
+        let path = config.plan.display();
+        format!("{path}: [[receivers]] lacks `{receiver}`, which gateway.toml names for {named_for}: add it")
+    };
+    unknown.map(line).collect()
+}
+
+fn too_late(config: &Config, plan: &Plan) -> Vec<String> {
+    let relays = config.relays.iter().filter(|relay| relay.late_ms >= plan.visits.silence_ms);
+    let line = |relay: &Relay| {
+        let (path, id) = (config.plan.display(), relay.id);
+        format!("{path}: `silence_s` must be more than `late_s` of relay {id} in gateway.toml")
+    };
+    relays.map(line).collect()
+}
+
+fn unknown_facings(config: &Config, plan: &Plan) -> Vec<String> {
+    let places = config.serial.places();
+    let unknown = places.filter(|(place, _)| !plan.facings.contains_key(place));
+    let line = |((shelf, facing), named_for): ((Id, Id), String)| {
+        let path = config.plan.display();
+        format!(
+            "{path}: [[shelves]] lacks facing `{facing}` of `{shelf}`, which gateway.toml names for {named_for}: add it"
+        )
+    };
+    unknown.map(line).collect()
 }

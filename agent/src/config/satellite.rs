@@ -1,12 +1,12 @@
 //! `gateway.toml` of a satellite: who it is, where the store's broker is, and its radios. Everything else is the hub's.
 
-use super::{Broker, Radio, read_broker, read_radio};
+use super::{Broker, Radio, radios, read_broker};
 use crate::document::{Report, Table};
 use std::path::{Path, PathBuf};
 use vitrine_protocol::Id;
 
 /// A checked `gateway.toml` of a satellite.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Satellite {
     /// The gateway's name within the store.
     pub gateway: Id,
@@ -19,7 +19,7 @@ pub struct Satellite {
 }
 
 /// What only a hub has, and what a satellite does instead.
-const HUBS: [(&str, &str); 7] = [
+const HUBS: [(&str, &str); 9] = [
     (
         "uplink",
         "only the hub publishes to the platform: a satellite has [store_broker] alone, leave this out",
@@ -28,6 +28,8 @@ const HUBS: [(&str, &str); 7] = [
     ("spool", "a satellite keeps no events: leave this out"),
     ("http", "devices post to the hub: leave this out"),
     ("socket", "a satellite has no events to ask for: leave this out"),
+    ("serial", "serial shelves are the hub's: leave this out"),
+    ("shelf_controllers", "serial shelves are the hub's: leave this out"),
     ("relays", "relays are the hub's: write [[relays]] there"),
     ("satellites", "satellites are named on the hub: write [[satellites]] there"),
 ];
@@ -48,8 +50,7 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Op
         );
     }
     let store_broker = broker.and_then(|table| read_broker(table, report, dir));
-    let radios = table.tables("radios", report).into_iter();
-    let radios: Vec<_> = radios.filter_map(|radio| read_radio(radio, report)).collect();
+    let radios = radios::read(table.tables("radios", report), report, dir);
     if radios.is_empty() {
         report.at(
             span,

@@ -1,18 +1,25 @@
-//! Carries what happens to sources to the log and to the line.
+//! Carries what happens to sources to the log, to whoever shows how the agent is, and to the line.
 
 use crate::{
     capture::{Ingest, Input, source::Notice},
     clock::Now,
+    health::Health,
 };
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// Notices that wait for the line. A radio changes its state some times a minute at most.
 pub(super) const QUEUE: usize = 256;
 
 /// Until all senders are gone.
-pub(super) async fn carry(mut notices: mpsc::Receiver<(Notice, Now)>, ingest: mpsc::Sender<Ingest>) {
+pub(super) async fn carry(
+    mut notices: mpsc::Receiver<(Notice, Now)>,
+    health: Arc<Health>,
+    ingest: mpsc::Sender<Ingest>,
+) {
     while let Some((notice, at)) = notices.recv().await {
         log(&notice);
+        health.notice(&notice, at);
         // Nobody waits for it to be durable.
         let reply = oneshot::channel().0;
         if ingest.send(Ingest { at, inputs: vec![Input::Notice(notice)], reply }).await.is_err() {

@@ -84,11 +84,28 @@ pub async fn run(
         if let Some(Good { message, .. }) = &good {
             keep(&state, message.clone()).await;
         }
-        let hear = hear(good, outbox.clone(), || radios(&config), clock.clone());
-        tokio::select! {
-            () = &mut shutdown => break Ok(()),
-            error = hear => break Err(error),
-            changed = plan.changed() => if changed.is_err() { break Err(AgentError::Panicked) },
+        let (stop_hearing, stopping) = watch::channel(false);
+        let (failed, source_failed) = oneshot::channel();
+        let hearing = good.map(|Good { plan, .. }| {
+            info!(plan = %plan.version, beacons = plan.beacons.len(), "hearing");
+            let collector = Arc::new(Collector::new(plan, outbox.clone()));
+            tokio::spawn(sources::run(radios(&config), collector, clock.clone(), stopping, failed))
+        });
+        let end = tokio::select! {
+            () = &mut shutdown => Some(Ok(())),
+            failed = source_failed, if hearing.is_some() => {
+                Some(Err(failed.map_or(AgentError::Panicked, AgentError::from)))
+            }
+            changed = plan.changed() => changed.is_err().then_some(Err(AgentError::Panicked)),
+        };
+        stop_hearing.send_replace(true);
+        if let Some(hearing) = hearing
+            && timeout(SOURCES_GRACE, hearing).await.is_err()
+        {
+            warn!("not every radio has stopped in time");
+        }
+        if let Some(end) = end {
+            break end;
         }
     };
     info!("going down");
@@ -100,23 +117,6 @@ pub async fn run(
     }
     info!(waiting_sightings = outbox.waiting(), "down");
     result
-}
-
-/// Hears under a plan until it is dropped; ends only where a source has come to its end. Without a plan nothing is heard.
-async fn hear(
-    good: Option<Good>,
-    outbox: Arc<Outbox>,
-    radios: impl Fn() -> Vec<Box<dyn AdvertSource>>,
-    clock: Clock,
-) -> AgentError {
-    let Some(Good { plan, .. }) = good else { return std::future::pending().await };
-    info!(plan = %plan.version, beacons = plan.beacons.len(), "hearing");
-    // Dropped with this future: the sources stop, and go on to their end by themselves.
-    let (_stop, stopping) = watch::channel(false);
-    let (failed, source_failed) = oneshot::channel();
-    let collector = Arc::new(Collector::new(plan, outbox));
-    tokio::spawn(sources::run(radios(), collector, clock, stopping, failed));
-    source_failed.await.map_or(AgentError::Panicked, AgentError::from)
 }
 
 /// Sends what waits, until `stop`.

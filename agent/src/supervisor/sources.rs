@@ -1,16 +1,25 @@
 //! Whoever hears advertisements: built from the configuration, and run together.
 
 use crate::{
-    capture::source::{AdvertSource, Listener, SourceError, Stop, stopped},
+    capture::{
+        replay::Replay,
+        source::{AdvertSource, Listener, SourceError, Stop, stopped},
+    },
     clock::Clock,
-    config::Radio,
+    config::{Backend, Radio},
 };
 use std::sync::Arc;
 use tokio::{sync::oneshot, task::JoinSet};
 
 /// The sources of `radios`: all adapters of one backend are one source.
-pub(super) fn of(_radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
-    Vec::new()
+pub(super) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
+    let mut sources = Vec::<Box<dyn AdvertSource>>::new();
+    for Radio { backend, receiver } in radios {
+        if let Backend::Replay { file, speed } = backend {
+            sources.push(Box::new(Replay { path: file, receiver: Some(receiver), speed }));
+        }
+    }
+    sources
 }
 
 /// Runs `sources` until `stop`. The first that comes to its end by itself is told to `failed`, and the others go on:

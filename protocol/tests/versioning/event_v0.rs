@@ -38,6 +38,10 @@ const EVENTS: &[&str] = &[
     r#""type":"device_silent","kind":"relay","device":"ap-3","since":"2026-03-04T11:00:00.000Z""#,
     r#""type":"device_back","kind":"shelf","device":"s1""#,
     r#""type":"radio","receiver":"front","state":"off""#,
+    r#""type":"fault","shelf":"shelf-1","facing":"left","fault":"out_of_range","active":true"#,
+    r#""type":"fault","shelf":"shelf-1","facing":"left","fault":"no_signal","active":false"#,
+    r#""type":"shelf_fault","shelf":"shelf-1","fault":"lost_reports","active":true"#,
+    r#""type":"shelf_fault","shelf":"shelf-1","fault":"configuration","active":false"#,
 ];
 
 #[test]
