@@ -99,7 +99,7 @@ pub(super) fn add_age(input: &mut Input, ms: u64) {
         Input::Shelf(reading) => Some(&mut reading.age_ms),
         Input::ShelfChange(change) => change.age_ms.as_mut(),
         Input::ShelfTrouble(trouble) => trouble.age_ms.as_mut(),
-        Input::Kiosk(_) | Input::Count(_) => None,
+        Input::Kiosk(_) | Input::Count(_) | Input::Notice(_) => None,
     };
     if let Some(age_ms) = age_ms {
         *age_ms = age_ms.saturating_add(ms);
