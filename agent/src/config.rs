@@ -2,6 +2,7 @@
 //!
 //! Credentials are named by path, never written into the file.
 
+pub mod mapping;
 mod radios;
 pub mod relays;
 pub mod satellite;

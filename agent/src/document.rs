@@ -74,6 +74,11 @@ impl Report {
         self.problems.push((span.start, problem.to_string()));
     }
 
+    /// How many problems there are.
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     fn finish(mut self) -> Problems {
         self.problems.sort();
         let line = |(offset, problem): &(usize, String)| {

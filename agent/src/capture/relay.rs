@@ -7,7 +7,16 @@
 //! Everything is bounded: a message has at most [`MESSAGE_MAX`] octets and gives at most [`ITEMS_MAX`] advertisements. A bad
 //! item is counted and does not hide a good one. No error tells what was in a message: that may be an address.
 
+mod aruba;
+mod cisco;
+mod decoded;
+mod espresense;
 mod json;
+pub mod mapping;
+mod minew;
+mod openmqttgateway;
+mod payloads;
+mod protobuf;
 mod ruuvi;
 
 pub mod broker;
@@ -20,6 +29,7 @@ mod silence;
 use super::source::Content;
 use crate::{clock::Now, private::Address};
 use json::BadJson;
+use mapping::Mapping;
 use vitrine_protocol::time::Timestamp;
 
 /// Most octets of a message.
@@ -30,8 +40,20 @@ pub const ITEMS_MAX: usize = 2048;
 /// The make of a relay, by what it sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// Ruuvi Gateway, over MQTT or HTTP.
+    /// Minew's gateways.
+    Minew,
+    /// Ruuvi Gateway.
     Ruuvi,
+    /// OpenMQTTGateway and Theengs Gateway.
+    OpenMqttGateway,
+    /// ESPresense.
+    Espresense,
+    /// HPE Aruba access points.
+    Aruba,
+    /// Cisco access points, by way of the IoT Orchestrator.
+    Cisco,
+    /// Any other, as the configuration describes it.
+    Mapping(Mapping),
 }
 
 /// A message as it came in.
@@ -81,6 +103,11 @@ impl Heard {
     /// Seconds since the epoch by the relay's clock.
     fn at_s(s: f64) -> Self {
         Self::at_ms(s * 1000.0)
+    }
+
+    /// A date and time in words.
+    fn at_rfc_3339(text: &str) -> Self {
+        text.parse().map_or(Self::Unknown, |time: jiff::Timestamp| Self::at_ms(time.as_millisecond() as f64))
     }
 
     /// The point in time, for a message that came in `now`. What lies in the future, or is not known, is now.
@@ -135,19 +162,28 @@ pub enum Unreadable {
 }
 
 impl Format {
-    /// The format of a make, by its name in `gateway.toml`.
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "ruuvi" => Some(Self::Ruuvi),
-            _ => None,
-        }
-    }
+    /// The makes, by their names in `gateway.toml`.
+    pub const MAKES: [(&'static str, Self); 6] = [
+        ("minew", Self::Minew),
+        ("ruuvi", Self::Ruuvi),
+        ("openmqttgateway", Self::OpenMqttGateway),
+        ("espresense", Self::Espresense),
+        ("aruba", Self::Aruba),
+        ("cisco", Self::Cisco),
+    ];
 
-    /// The MQTT topics that its relays send on, unless they are set up otherwise.
-    pub fn topics(&self) -> Option<&'static str> {
-        match self {
-            Self::Ruuvi => Some("ruuvi/#"),
-        }
+    /// The MQTT topics on which relays send unless they are set up otherwise; `None` where they do not by themselves.
+    pub fn topics(&self) -> Option<String> {
+        let topics = match self {
+            Self::Minew => "/gw/+/status",
+            Self::Ruuvi => "ruuvi/#",
+            Self::OpenMqttGateway => "home/+/BTtoMQTT/#",
+            Self::Espresense => "espresense/devices/#",
+            Self::Aruba => return None,
+            Self::Cisco => "cisco/iotorchestrator/v1/#",
+            Self::Mapping(mapping) => return mapping.topic.as_ref().map(mapping::Topic::filter),
+        };
+        Some(topics.to_owned())
     }
 
     /// The advertisements of a message, each to `each`, in order. A message that says something else (a relay's own state, say)
@@ -166,7 +202,13 @@ impl Format {
         }
         let mut items = Items { each, summary: Summary::default() };
         let read = match self {
+            Self::Minew => minew::read(message, &mut items),
             Self::Ruuvi => ruuvi::read(message, &mut items),
+            Self::OpenMqttGateway => openmqttgateway::read(message, &mut items),
+            Self::Espresense => espresense::read(message, &mut items),
+            Self::Aruba => aruba::read(message, &mut items),
+            Self::Cisco => cisco::read(message, &mut items),
+            Self::Mapping(mapping) => mapping.read(message, &mut items),
         };
         match read {
             // The message broke off: what was before that is good.
@@ -230,35 +272,4 @@ fn rssi_dbm(rssi: f64) -> Option<i8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{capture::Told, plan::Layouts};
-    use expect_test::Expect;
-
-    /// What a message gives, one advertisement a line, and what became of the rest.
-    pub(super) fn check(format: &Format, topic: &str, payload: &[u8], expected: Expect) {
-        let mut text = String::new();
-        let read = format.read(&Message { topic, payload }, &mut |relayed| {
-            let Relayed { relay, address, rssi_dbm, content, heard } = relayed;
-            let rssi = rssi_dbm.map_or("no RSSI".to_owned(), |rssi| format!("{rssi} dBm"));
-            let heard = match heard {
-                Heard::At(at) => format!("at {at}"),
-                Heard::Ago(ms) => format!("{ms} ms ago"),
-                Heard::Unknown => "now".to_owned(),
-            };
-            let addressed = if address.is_some() { "addressed" } else { "no address" };
-            text += &format!("{} {rssi} {heard} {addressed}", relay.unwrap_or("?"));
-            let (told, malformed) = content.told(&Layouts::default());
-            for Told { frame, .. } in told {
-                text += &frame.map(|frame| format!(" {}", frame.format())).unwrap_or_default();
-            }
-            text += if malformed.is_some() { " malformed\n" } else { "\n" };
-        });
-        text += &match read {
-            Ok(Summary { read: _, bad: 0, cut: 0 }) => String::new(),
-            Ok(Summary { read: _, bad, cut }) => format!("{bad} bad, {cut} cut\n"),
-            Err(unreadable) => format!("{unreadable}\n"),
-        };
-        expected.assert_eq(&text);
-    }
-}
+mod tests;

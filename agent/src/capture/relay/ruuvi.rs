@@ -60,14 +60,19 @@ pub(super) fn read(message: &Message<'_>, items: &mut Items<'_>) -> Result<(), U
                     Ok(())
                 };
             };
-            let octets = data.and_then(json::item).and_then(|Text(digits)| hex::decode(&*digits).ok());
-            items.put(octets.as_deref().map(|octets| Relayed {
+            // Set up to send what it decoded alone, it sends no `data`.
+            let octets = match data.map(|data| json::item(data).map(|Text(digits)| hex::decode(&*digits))) {
+                None => None,
+                Some(Some(Ok(octets))) => Some(octets),
+                Some(_) => return Ok(items.bad()),
+            };
+            items.good(Relayed {
                 relay: outer.gw_mac.as_ref().map(|Text(mac)| &**mac).or(gateway),
                 address: Some(address),
                 rssi_dbm: outer.rssi.and_then(|Number(rssi)| rssi_dbm(rssi)),
-                content: Content::Raw(octets),
+                content: octets.as_deref().map_or(Content::Nothing, Content::Raw),
                 heard: outer.ts.map_or(Heard::Unknown, |Number(s)| Heard::at_s(s)),
-            }));
+            });
             Ok(())
         }
     }
@@ -106,7 +111,7 @@ mod tests {
             "ruuvi/C8:25:2D:8E:9C:2C/F4:1F:0C:28:CB:D6",
             include_bytes!("../../../../tests/data/relays/ruuvi-mqtt.json"),
             expect![[r#"
-                C8:25:2D:8E:9C:2C -26 dBm at 2022-05-27T16:13:47.000Z addressed ruuvi
+                AA:CC:EE:00:11:22: -70 dBm, at 2021-02-03T13:28:49.000Z, addressed, ruuvi
             "#]],
         );
         check(
@@ -114,8 +119,8 @@ mod tests {
             "",
             include_bytes!("../../../../tests/data/relays/ruuvi-http.json"),
             expect![[r#"
-                C8:25:2D:8E:9C:2C -71 dBm at 2022-05-27T06:46:26.000Z addressed ruuvi
-                C8:25:2D:8E:9C:2C -72 dBm at 2022-05-27T06:46:26.000Z addressed ruuvi
+                AA:CC:EE:00:11:22: -70 dBm, at 2021-02-03T13:28:49.000Z, addressed, malformed
+                AA:CC:EE:00:11:22: -71 dBm, at 2021-02-03T13:28:50.000Z, addressed, malformed
             "#]],
         );
     }
@@ -128,8 +133,8 @@ mod tests {
             topic,
             br#"{"data":"020106"}"#,
             expect![[r#"
-            gw no RSSI now addressed
-        "#]],
+                gw: no RSSI, now, addressed
+            "#]],
         );
         check(
             &Format::Ruuvi,
@@ -161,7 +166,7 @@ mod tests {
             "",
             br#"{"data":{"tags":{"me":{"data":""},"C6:A5:B9:E0:AD:06":7,"C6:A5:B9:E0:AD:07":{"rssi":127,"data":"","timestamp":"12"}}}}"#,
             expect![[r#"
-                ? no RSSI now addressed
+                ?: no RSSI, now, addressed
                 2 bad, 0 cut
             "#]],
         );
