@@ -273,3 +273,11 @@ fn relays_are_told_apart_by_their_names() {
     assert!(is_same_relay("AC:23:3F:C0:00:01", "ac233fc00001"));
     assert!(!is_same_relay("door-1", "door-2"));
 }
+
+#[test]
+fn every_make_is_in_the_documentation() {
+    let page = include_str!("../../../../docs/relays.md");
+    for (make, _) in Format::MAKES {
+        assert!(page.contains(&format!("\n| `{make}` | ")), "{make}");
+    }
+}
