@@ -37,3 +37,50 @@ fn read_radio(mut table: Table<'_>, report: &mut Report) -> Option<Radio> {
     let backend = if written { backend? } else { Backend::Bluez };
     Some(Radio { adapter: adapter?.into_inner(), receiver: receiver?.into_inner(), backend })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::document;
+    use expect_test::{Expect, expect};
+    use std::path::Path;
+
+    fn check(text: &str, expected: Expect) {
+        let radios = document::parse(Path::new("gateway.toml"), text, |table, report| {
+            let radios = read(table.tables("radios", report), report);
+            table.finish(report);
+            Some(radios)
+        });
+        expected.assert_eq(&match radios {
+            Ok(radios) => format!("{radios:#?}"),
+            Err(problems) => problems.to_string(),
+        });
+    }
+
+    #[test]
+    fn the_example_is_read() {
+        let file = include_str!("../../../deploy/config/gateway.toml");
+        let example = file.split("# [[radios]]").nth(1).unwrap().replace("\n# ", "\n");
+        check(&format!("[[radios]]{example}"), expect![[r#"
+            [
+                Radio {
+                    adapter: "hci0",
+                    receiver: "front",
+                    backend: Bluez,
+                },
+            ]"#]]);
+    }
+
+    #[test]
+    fn bluez_listens_unless_another_is_named() {
+        check("[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\n", expect![[r#"
+            [
+                Radio {
+                    adapter: "hci1",
+                    receiver: "till",
+                    backend: Bluez,
+                },
+            ]"#]]);
+        check("[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\nbackend = 'hci'\n", expect![[r#"gateway.toml:4:11: `backend`: write "bluez""#]]);
+    }
+}
