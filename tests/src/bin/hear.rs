@@ -44,7 +44,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let (radio, mut heard) = Radio::channel(4096);
     let (notices, mut noticed) = mpsc::channel(64);
     let counters = radio.counters().clone();
-    let listener = Arc::new(Desk::new(Arc::new(plan), radio, notices));
+    let listener = Arc::new(Desk::new(Arc::new(plan), radio, Arc::default(), notices));
     let (stop, stopping) = watch::channel(false);
     thread::spawn(move || {
         io::copy(&mut io::stdin(), &mut io::sink()).ok();
