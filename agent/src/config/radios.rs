@@ -61,26 +61,35 @@ mod tests {
     fn the_example_is_read() {
         let file = include_str!("../../../deploy/config/gateway.toml");
         let example = file.split("# [[radios]]").nth(1).unwrap().replace("\n# ", "\n");
-        check(&format!("[[radios]]{example}"), expect![[r#"
+        check(
+            &format!("[[radios]]{example}"),
+            expect![[r#"
             [
                 Radio {
                     adapter: "hci0",
                     receiver: "front",
                     backend: Bluez,
                 },
-            ]"#]]);
+            ]"#]],
+        );
     }
 
     #[test]
     fn bluez_listens_unless_another_is_named() {
-        check("[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\n", expect![[r#"
+        check(
+            "[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\n",
+            expect![[r#"
             [
                 Radio {
                     adapter: "hci1",
                     receiver: "till",
                     backend: Bluez,
                 },
-            ]"#]]);
-        check("[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\nbackend = 'hci'\n", expect![[r#"gateway.toml:4:11: `backend`: write "bluez""#]]);
+            ]"#]],
+        );
+        check(
+            "[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\nbackend = 'hci'\n",
+            expect![[r#"gateway.toml:4:11: `backend`: write "bluez""#]],
+        );
     }
 }
