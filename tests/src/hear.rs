@@ -77,6 +77,15 @@ impl Hear {
         assert_eq!(self.heard.recv_timeout(Duration::from_secs(10)).as_deref(), Ok(line));
     }
 
+    /// Waits for one more of what it hears, within 10 s.
+    ///
+    /// # Panics
+    /// Where it hears nothing.
+    #[track_caller]
+    pub fn skip(&self) {
+        self.heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
     /// The next that it is told of its source, within 20 s.
     ///
     /// # Panics

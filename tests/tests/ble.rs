@@ -4,7 +4,7 @@
 use std::{os::unix::net::UnixListener, time::Duration};
 use vitrine_protocol::frame::APPLE_COMPANY;
 use vitrine_tests::{
-    bluez::{FakeBluez, Payload},
+    bluez::{FAULTS, FakeBluez, Fault, Payload},
     hear::{Hear, ibeacon, passer_by, uid},
     wait::wait_for,
 };
@@ -119,53 +119,6 @@ fn repeated_advertisements_come_through_while_bluetoothd_has_monitors() {
         hear.expect("door -51 eddystone-uid");
     }
 }
-
-/// A fault: how it comes, how it goes, and what is said of it.
-struct Fault {
-    name: &'static str,
-    comes: fn(&mut FakeBluez),
-    goes: fn(&mut FakeBluez),
-    state: &'static str,
-    cause: &'static str,
-}
-
-const FAULTS: [Fault; 5] = [
-    Fault {
-        name: "bluetoothd killed",
-        comes: FakeBluez::kill,
-        goes: FakeBluez::restart,
-        state: "failing",
-        cause: "bluetoothd was gone",
-    },
-    Fault {
-        name: "dbus-daemon killed",
-        comes: FakeBluez::kill_bus,
-        goes: FakeBluez::restart_bus,
-        state: "failing",
-        cause: "the system bus was gone",
-    },
-    Fault {
-        name: "switched off",
-        comes: |bluez| bluez.set_powered("hci0", false),
-        goes: |bluez| bluez.set_powered("hci0", true),
-        state: "off",
-        cause: "the adapter was switched off",
-    },
-    Fault {
-        name: "unplugged",
-        comes: |bluez| bluez.unplug("hci0"),
-        goes: |bluez| bluez.plug("hci0"),
-        state: "absent",
-        cause: "the adapter was unplugged",
-    },
-    Fault {
-        name: "bluetoothd hangs",
-        comes: |bluez| bluez.ignore(&["GetAll"]),
-        goes: |bluez| bluez.ignore(&[]),
-        state: "failing",
-        cause: "bluetoothd did not answer",
-    },
-];
 
 #[test]
 fn hears_again_soon_after_each_fault_and_says_so_once() {
