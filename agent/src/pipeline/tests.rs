@@ -409,7 +409,8 @@ fn changes_kept_by_a_controller_while_nobody_listened_are_all_told() {
         3720 "pick_up"
         3720 "out_of_stock"
         3780 "put_back"
-        3780 "restock""#]].assert_eq(&times.join("\n"));
+        3780 "restock""#]]
+    .assert_eq(&times.join("\n"));
 }
 
 #[test]
@@ -480,7 +481,8 @@ fn a_controllers_faults_are_told_once_also_over_a_crash() {
     expect![[r#"
         {"type":"fault","shelf":"shelf-1","facing":"left","fault":"stuck","active":true}
         {"type":"shelf_fault","shelf":"shelf-1","fault":"supply","active":true}
-    "#]].assert_eq(&events);
+    "#]]
+    .assert_eq(&events);
     let mut after = pipeline();
     notes.into_iter().for_each(|note| after.restore_note(note));
     after.handle_inputs(inputs, now(1));
