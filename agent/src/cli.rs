@@ -7,9 +7,12 @@ mod check;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
+mod installer;
 mod replay;
 mod run;
 mod spool;
+
+pub(crate) use installer::Leave;
 
 use crate::document::Problems;
 use clap::{Parser, Subcommand};
@@ -43,6 +46,8 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Decode(decode::Args),
+    Scan(installer::scan::Args),
+    Record(installer::record::Args),
     Replay(replay::Args),
     Spool(spool::Args),
     #[cfg(feature = "demo")]
@@ -62,6 +67,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Scan(args) => installer::scan::run(args),
+        Command::Record(args) => installer::record::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Spool(args) => spool::run(args),
         #[cfg(feature = "demo")]

@@ -3,8 +3,10 @@
 
 mod layouts;
 mod read;
+mod register;
 
 pub use layouts::{LAYOUTS_MAX, Layouts};
+pub use register::{Register, Tag};
 
 use crate::{
     document::{self, Problems},
@@ -199,6 +201,14 @@ pub enum CounterKind {
 /// # Errors
 /// [`Problems`], all of them.
 pub fn load(path: &Path) -> Result<Plan, Problems> {
+    load_with_register(path).map(|(plan, _)| plan)
+}
+
+/// [`load`] with the names of the plan's beacons, which the agent itself does not keep.
+///
+/// # Errors
+/// [`Problems`]
+pub fn load_with_register(path: &Path) -> Result<(Plan, Register), Problems> {
     document::load(path, read::read)
 }
 
@@ -207,6 +217,14 @@ pub fn load(path: &Path) -> Result<Plan, Problems> {
 /// # Errors
 /// [`Problems`]
 pub fn parse(text: &str) -> Result<Plan, Problems> {
+    parse_with_register(text).map(|(plan, _)| plan)
+}
+
+/// [`load_with_register`] for a text in memory.
+///
+/// # Errors
+/// [`Problems`]
+pub fn parse_with_register(text: &str) -> Result<(Plan, Register), Problems> {
     document::parse(Path::new("store.toml"), text, read::read)
 }
 

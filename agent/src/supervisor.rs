@@ -4,7 +4,12 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
+    capture::{
+        Admission, Ingest, Radio, RadioCounters, ble,
+        desk::Desk,
+        replay::Replay,
+        source::{AdvertSource, stopped},
+    },
     clock::Clock,
     config::{self, Backend, Config},
     line::{Line, LineCounters, LineError},
@@ -292,13 +297,24 @@ async fn run_radios(
     clock: Clock,
     stopping: watch::Receiver<bool>,
 ) {
-    let adapters: Vec<_> = radios
-        .into_iter()
-        .filter_map(|radio| match radio.backend {
-            Backend::Bluez { adapter } => Some(ble::Adapter { name: adapter, receiver: radio.receiver }),
-            Backend::Replay { .. } => None,
-        })
-        .collect();
+    // A recording has nothing to tell of itself.
+    let (notices, _) = mpsc::channel(1);
+    let mut adapters = Vec::new();
+    for config::Radio { backend, receiver } in radios {
+        match backend {
+            Backend::Bluez { adapter } => adapters.push(ble::Adapter { name: adapter, receiver }),
+            Backend::Replay { file, speed } => {
+                let replay = Box::new(Replay { path: file, receiver: Some(receiver), speed });
+                let desk = Desk::new(plan.clone(), radio.clone(), notices.clone());
+                let played = replay.run(Arc::new(desk), clock.clone(), stopping.clone());
+                tokio::spawn(async {
+                    if let Err(error) = played.await {
+                        tracing::error!(%error, "no recording to play");
+                    }
+                });
+            }
+        }
+    }
     if adapters.is_empty() {
         return;
     }

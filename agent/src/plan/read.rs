@@ -3,8 +3,8 @@
 mod layouts;
 
 use super::{
-    Band, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Receiver, Rider, VisitRules,
-    Zone, ZoneIndex, ZoneKind,
+    Band, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Receiver, Register, Rider, Tag,
+    VisitRules, Zone, ZoneIndex, ZoneKind,
 };
 use crate::{
     document::{FromToml, Report, Table},
@@ -22,7 +22,10 @@ const DEFAULT_SLOT_S: u32 = 900;
 const MAX_SLOT_S: u32 = 3600;
 const MAX_WINDOW_S: u32 = 86_400;
 const DEFAULT_CLOSES: civil::Time = civil::Time::constant(22, 0, 0, 0);
-pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
+/// What a beacon may ride on.
+const CARRIERS: [&str; 5] = ["cart", "basket", "staff", "shelf", "fixed"];
+
+pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<(Plan, Register)> {
     table.version(report);
     let version = table.required::<Id>("plan", report);
     let time_zone = table.converted("time_zone", report, |name| {
@@ -38,12 +41,12 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
     let receivers = read_receivers(table, report, &zones);
     let formats = layouts::read(table, report);
     let mut layouts = Layouts::new(formats.iter().map(|(_, layout)| layout.clone()));
-    let (beacons, carriers) = read_beacons(table, report, &formats, &mut layouts);
+    let (beacons, register, carriers) = read_beacons(table, report, &formats, &mut layouts);
     let facings = read_shelves(table, report);
     let kiosks = read_kiosks(table, report);
     let counters = read_counters(table, report);
     table.finish(report);
-    Some(Plan {
+    let plan = Plan {
         version: version?.into_inner(),
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         closes: closes.unwrap_or(DEFAULT_CLOSES),
@@ -57,7 +60,8 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
         facings,
         kiosks,
         counters,
-    })
+    };
+    Some((plan, register))
 }
 
 fn read_privacy(table: &mut Table<'_>, report: &mut Report) -> PrivacyRules {
@@ -169,34 +173,37 @@ fn read_beacons(
     report: &mut Report,
     formats: &[(Id, Layout)],
     layouts: &mut Layouts,
-) -> (HashMap<Identity, Rider>, u32) {
-    let (mut beacons, mut names, mut carriers) = (HashMap::new(), HashSet::new(), 0);
+) -> (HashMap<Identity, Rider>, Register, u32) {
+    let (mut beacons, mut register) = (HashMap::new(), Register::default());
+    let (mut names, mut carriers) = (HashSet::new(), 0);
     for mut table in table.tables("beacons", report) {
         let id = table.required::<Id>("id", report);
         let span = table.span.clone();
-        let rider =
-            table.required::<String>("carrier", report).and_then(|kind| match kind.get_ref().as_str() {
-                "cart" | "basket" => {
-                    carriers += 1;
-                    Some(Rider::Carrier(CarrierId::new(carriers - 1)))
-                }
-                "staff" => Some(Rider::Staff),
-                "shelf" | "fixed" => Some(Rider::Fixed),
-                _ => {
-                    report.at(
-                        kind.span(),
-                        "`carrier` must be \"cart\", \"basket\", \"staff\", \"shelf\" or \"fixed\"",
-                    );
-                    None
-                }
-            });
+        let rider = table.required::<String>("carrier", report).and_then(|kind| {
+            let carrier = CARRIERS.into_iter().find(|carrier| carrier == kind.get_ref());
+            if carrier.is_none() {
+                report.at(
+                    kind.span(),
+                    "`carrier` must be \"cart\", \"basket\", \"staff\", \"shelf\" or \"fixed\"",
+                );
+            }
+            carrier
+        });
+        let rider = rider.map(|carrier| match carrier {
+            "cart" | "basket" => {
+                carriers += 1;
+                (carrier, Rider::Carrier(CarrierId::new(carriers - 1)))
+            }
+            "staff" => (carrier, Rider::Staff),
+            _ => (carrier, Rider::Fixed),
+        });
         let mut identities = read_identities(&mut table, report);
         identities.extend(layouts::read_identity(&mut table, report, formats, layouts));
         table.finish(report);
         if identities.is_empty() {
             report.at(span.clone(), "a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = \"...\", major = 1, minor = 1 }");
         }
-        if let Some(id) = id
+        if let Some(id) = &id
             && !names.insert(*id.get_ref())
         {
             report.at(
@@ -204,15 +211,17 @@ fn read_beacons(
                 format!("there is a beacon `{}` already: give each its own name", id.get_ref()),
             );
         }
+        let Some((carrier, rider)) = rider else { continue };
         for identity in identities {
-            if let Some(rider) = rider
-                && beacons.insert(identity, rider).is_some()
-            {
+            if let Some(id) = &id {
+                register.insert(identity, Tag { beacon: *id.get_ref(), carrier });
+            }
+            if beacons.insert(identity, rider).is_some() {
                 report.at(span.clone(), "another beacon transmits the same: give each its own numbers");
             }
         }
     }
-    (beacons, carriers)
+    (beacons, register, carriers)
 }
 
 fn read_identities(table: &mut Table<'_>, report: &mut Report) -> Vec<Identity> {

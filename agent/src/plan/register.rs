@@ -1,0 +1,37 @@
+//! The names of the plan's beacons.
+//!
+//! They are for the tools with which somebody stands in the store and looks for one beacon. The agent has no use for
+//! them, and forgets them as soon as the plan is read: what it does not have, it cannot tell.
+
+use super::Identity;
+use std::collections::{BTreeSet, HashMap};
+use vitrine_protocol::Id;
+
+/// What a beacon is called, and what it rides on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tag {
+    /// Its name in the plan.
+    pub beacon: Id,
+    /// Its `carrier` in the plan: cart, basket, staff, shelf or fixed.
+    pub carrier: &'static str,
+}
+
+/// The beacons by what they transmit.
+#[derive(Clone, Debug, Default)]
+pub struct Register(HashMap<Identity, Tag>);
+
+impl Register {
+    pub(super) fn insert(&mut self, identity: Identity, tag: Tag) {
+        self.0.insert(identity, tag);
+    }
+
+    /// The beacon that transmits this.
+    pub fn get(&self, identity: &Identity) -> Option<Tag> {
+        self.0.get(identity).copied()
+    }
+
+    /// The names of all beacons, in order.
+    pub fn names(&self) -> BTreeSet<Id> {
+        self.0.values().map(|tag| tag.beacon).collect()
+    }
+}
