@@ -97,12 +97,15 @@ fn scan_prints_its_table_once_where_there_is_no_terminal() {
 }
 
 #[test]
-fn scan_says_in_one_line_why_it_hears_nothing() {
+fn in_one_line_is_said_why_nothing_is_heard() {
     let floor = Floor::new();
     let missing = floor.path("missing.jsonl");
     let (code, out, err) = vitrine(&["scan", "--replay", &missing], "");
     assert_eq!((code, out.as_str(), err.lines().count()), (Some(1), "", 1), "{err}");
     assert!(err.starts_with("vitrine: replay: ") && err.contains("missing.jsonl"), "{err}");
+    let record = floor.path("record.jsonl");
+    let (code, _, err) = vitrine(&["record", &record, "--plan", &floor.plan, "--replay", &missing], "");
+    assert_eq!((code, err.lines().count(), Path::new(&record).exists()), (Some(1), 1, false), "{err}");
 }
 
 #[test]
@@ -172,7 +175,7 @@ fn a_btsnoop_capture_is_replayed_as_a_receiver_of_the_plan() {
     let arguments = ["replay", &capture, "--plan", &floor.plan, "--receiver", "front", "--json"];
     let (code, out, err) = vitrine(&arguments, "");
     assert_eq!((code, err.lines().count()), (Some(0), 1), "{err}");
-    assert!(err.contains("hci.log, record at octet 344: the file ends within it"), "{err}");
+    assert!(err.contains("hci.log, record at octet 276: the file ends within it"), "{err}");
     let summary = lines(&out).pop().unwrap();
     assert_eq!((&summary["frames"]["ibeacon"], &summary["bad_lines"]), (&json!(4), &json!(1)));
     assert_eq!((&summary["plan"]["sightings"], &summary["recorded_s"]), (&json!(4), &json!(3)));

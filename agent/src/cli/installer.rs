@@ -5,25 +5,21 @@
 pub(super) mod record;
 pub(super) mod scan;
 
-mod bluez;
+mod health;
 mod what;
 mod who;
 
-use self::bluez::Bluez;
 use super::DEFAULT_CONFIG;
 use crate::{
-    capture::{
-        replay::Replay,
-        source::{AdvertSource, Listener},
-    },
+    capture::source::Listener,
     clock::Clock,
     config::{self, Backend, Radio},
     plan::{self, Plan, Register},
+    supervisor::sources,
 };
 use anyhow::Context;
 use std::{
     future::pending,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -106,23 +102,6 @@ impl RadioArgs {
     }
 }
 
-/// The sources of `radios`.
-fn sources(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
-    let (mut sources, mut adapters) = (Vec::<Box<dyn AdvertSource>>::new(), Vec::new());
-    for Radio { backend, receiver } in radios {
-        match backend {
-            Backend::Bluez { adapter } => adapters.push((adapter, receiver)),
-            Backend::Replay { file, speed } => {
-                sources.push(Box::new(Replay { path: file, receiver: Some(receiver), speed }));
-            }
-        }
-    }
-    if !adapters.is_empty() {
-        sources.push(Box::new(Bluez(adapters)));
-    }
-    sources
-}
-
 /// Lets `listener` hear until every source is at its end, the time is over or somebody has had enough; `tick` is called
 /// `every` so often.
 fn listen(
@@ -131,13 +110,13 @@ fn listen(
     listener: &Arc<impl Listener + 'static>,
     clock: &Clock,
     every: Duration,
-    mut tick: impl FnMut() -> io::Result<()>,
+    mut tick: impl FnMut() -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let runtime = super::runtime()?;
     let result = runtime.block_on(async {
         let (stop, stopping) = watch::channel(false);
         let mut hearing = JoinSet::new();
-        for source in sources(radios) {
+        for source in sources::of(radios) {
             hearing.spawn(source.run(listener.clone(), clock.clone(), stopping.clone()));
         }
         let (mut interrupt, mut terminate) =

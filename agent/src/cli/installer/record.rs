@@ -4,7 +4,7 @@ mod output;
 mod structures;
 
 use self::output::Output;
-use super::{Ears, Leave, RadioArgs, who::Who};
+use super::{Ears, Leave, RadioArgs, health::Health, who::Who};
 use crate::{
     capture::{
         replay::jsonl::Line,
@@ -16,6 +16,7 @@ use crate::{
 use anyhow::{Context, bail};
 use std::{
     collections::BTreeSet,
+    fs,
     io::{self, Write},
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -59,6 +60,7 @@ struct Recorder {
 struct Book {
     who: Who,
     output: Output,
+    health: Health,
     /// Why no more is written.
     failed: Option<io::Error>,
     recorded: u64,
@@ -86,6 +88,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let book = Book {
         who: Who::new(plan),
         output,
+        health: Health::default(),
         failed: None,
         recorded: 0,
         beacons: BTreeSet::new(),
@@ -94,11 +97,22 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
         lost: 0,
     };
     let recorder = Arc::new(Recorder { all, leave: Leave(()), book: Mutex::new(book) });
-    let look = || recorder.lock().failed.take().map_or(Ok(()), Err);
-    let heard = super::listen(radios, seconds, &recorder, &Clock::system(), LOOK, look);
+    let clock = Clock::system();
+    let started_ms = clock.now().mono_ms;
+    let look = || {
+        let mut book = recorder.lock();
+        let Book { recorded, left_out, incomplete, .. } = *book;
+        book.health.check(recorded + left_out + incomplete, clock.now().mono_ms - started_ms)?;
+        Ok(book.failed.take().map_or(Ok(()), Err)?)
+    };
+    let heard = super::listen(radios, seconds, &recorder, &clock, LOOK, look);
     let mut book = recorder.lock();
     // What was heard is kept, whatever happened to the radio.
     let finished = book.output.finish();
+    if heard.is_err() && book.recorded == 0 {
+        // An empty file would only be in the way of the next attempt.
+        fs::remove_file(&file).ok();
+    }
     heard?;
     book.failed.take().map_or(finished, Err).with_context(|| file.display().to_string())?;
     let Book { recorded, beacons, left_out, incomplete, lost, .. } = &*book;
@@ -164,7 +178,6 @@ impl Listener for Recorder {
     }
 
     fn notice(&self, notice: Notice, _now: Now) {
-        // Nobody looks at a log of this tool; what is missing is in the count.
-        tracing::info!(?notice, "a receiver");
+        self.lock().health.notice(&notice);
     }
 }

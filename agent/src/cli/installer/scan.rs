@@ -72,7 +72,7 @@ impl Listener for Shared {
     }
 
     fn notice(&self, notice: Notice, _now: Now) {
-        self.lock().notice(&notice);
+        self.lock().health.notice(&notice);
     }
 }
 
@@ -111,13 +111,16 @@ pub(crate) fn run(args: Args) -> anyhow::Result<()> {
     let mut told_ms = 0;
     let mut tell =
         || tell(&mut table.lock(), std::mem::replace(&mut told_ms, clock.now().mono_ms), clock.now(), &leave);
-    let tick = || match &screen {
-        Some(screen) => {
-            let (width, height) = screen::size();
-            screen.draw(&draw(width, height))
+    let tick = || {
+        match &screen {
+            Some(screen) => {
+                let (width, height) = screen::size();
+                screen.draw(&draw(width, height))?;
+            }
+            None if json => tell()?,
+            None => {}
         }
-        None if json => tell(),
-        None => Ok(()),
+        table.lock().check(clock.now())
     };
     let heard = super::listen(ears.radios, ears.seconds, &table, &clock, every, tick);
     let width = if screen.is_some() { screen::size().0 } else { PLAIN_WIDTH };

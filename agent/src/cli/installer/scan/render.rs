@@ -153,9 +153,7 @@ fn ago(ms: u64) -> String {
 fn foot(table: &Table, width: usize) -> Vec<Line> {
     let mut lines = Vec::new();
     let mut add = |style, text: String| lines.push(Line { style, text: cut(&text, width) });
-    for (receiver, text) in &table.notices {
-        add(Style::Warning, format!("{receiver}: {text}"));
-    }
+    table.health.lines().for_each(|line| add(Style::Warning, line));
     let (known, missing) = (table.who.names().len(), table.missing());
     if known == 0 {
         add(Style::Faint, "no plan: name it with --plan store.toml to see its beacons by their names".into());
@@ -291,24 +289,24 @@ mod tests {
         let mut table = table(true);
         store(&mut table);
         hear(&mut table, 7_000, "back", "c0ffee000101", -88, IBEACON);
-        table.notice(&Notice::Radio { receiver: Id::new("back").unwrap(), state: RadioState::Off });
+        table.health.notice(&Notice::Radio { receiver: Id::new("back").unwrap(), state: RadioState::Off });
         check(
             &mut table,
             (120, 40),
             expect![[r#"
-            vitrine scan · front (hci0) · plan 1                                                                   12/s · 98 in 0:07
+                vitrine scan · front (hci0) · plan 1                                                                   12/s · 98 in 0:07
 
-            BEACON  CARRIER  WHAT                                                   RSSI  LAST 8 s  PER s  BATTERY   HEARD  RECEIVER
-            cart-1  cart     ibeacon 1/1 e2c56db5-dffb-48d2-b060-d0f5a71096e0        -88         ▂    1.0        -     now  back
-            cart-1  cart     ibeacon 1/1 e2c56db5-dffb-48d2-b060-d0f5a71096e0        -58  ▂▃▃▄▅▅▆▆   10.0        -     now  front
-            cart-2  cart     eddystone-uid 000000000002 edd1ebeac04e5defa017         -72  ▄▄▄▄▄▄▄▄    1.0   2.99 V     now  front
-            …00:01  -        manufacturer 0x004c                                     -55  ▆▆▆▆▆▆▆▆    1.0        -     now  front
+                BEACON  CARRIER  WHAT                                                   RSSI  LAST 8 s  PER s  BATTERY   HEARD  RECEIVER
+                cart-1  cart     ibeacon 1/1 e2c56db5-dffb-48d2-b060-d0f5a71096e0        -88         ▂    1.0        -     now  back
+                cart-1  cart     ibeacon 1/1 e2c56db5-dffb-48d2-b060-d0f5a71096e0        -58  ▂▃▃▄▅▅▆▆   10.0        -     now  front
+                cart-2  cart     eddystone-uid 000000000002 edd1ebeac04e5defa017         -72  ▄▄▄▄▄▄▄▄    1.0   2.99 V     now  front
+                …00:01  -        manufacturer 0x004c                                     -55  ▆▆▆▆▆▆▆▆    1.0        -     now  front
 
-            back: the adapter is off: `bluetoothctl power on`
-            plan: 2 of 4 beacons heard; missing badge-1, basket-1
-            strangers: 8 advertisements
-            These may be people's phones: look, but store nothing of it.
-        "#]],
+                back: the adapter is switched off: `bluetoothctl power on`
+                plan: 2 of 4 beacons heard; missing badge-1, basket-1
+                strangers: 8 advertisements
+                These may be people's phones: look, but store nothing of it.
+            "#]],
         );
     }
 

@@ -7,9 +7,10 @@ use super::pulse::Pulse;
 use crate::{
     capture::{
         Told,
-        source::{Advertisement, Content, Notice},
+        source::{Advertisement, Content},
     },
     cli::installer::{
+        health::Health,
         what::{self, Battery},
         who::{Read, Who},
     },
@@ -18,14 +19,11 @@ use crate::{
     private::Address,
     recent::Recent,
 };
-use std::collections::BTreeMap;
-use vitrine_protocol::{Id, advertisement, event::RadioState, frame::Frame, layout::Payload};
+use vitrine_protocol::{Id, advertisement, frame::Frame, layout::Payload};
 
 /// Most rows, and how long one stays after its sender was last heard.
 const ROWS: usize = 512;
 const ROW_TTL_MS: u64 = 600_000;
-/// Most receivers whose last notice is kept.
-const NOTICES: usize = 16;
 
 /// Who is heard.
 pub(super) struct Table {
@@ -35,8 +33,7 @@ pub(super) struct Table {
     pub(super) started_ms: u64,
     pub(super) pulse: Pulse,
     pub(super) counts: Counts,
-    /// What happened last to a receiver that is not well.
-    pub(super) notices: BTreeMap<Id, String>,
+    pub(super) health: Health,
     rows: Recent<Key, Row>,
 }
 
@@ -87,7 +84,7 @@ impl Table {
             started_ms: now.mono_ms,
             pulse: Pulse::new(now.mono_ms),
             counts: Counts::default(),
-            notices: BTreeMap::new(),
+            health: Health::default(),
             rows: Recent::new(ROWS, ROW_TTL_MS),
         }
     }
@@ -123,26 +120,9 @@ impl Table {
         row.describe(&told, content);
     }
 
-    /// Takes what happened to a receiver.
-    pub(super) fn notice(&mut self, notice: &Notice) {
-        let (receiver, text) = match *notice {
-            Notice::Radio { receiver, state } => (receiver, state_text(state)),
-            Notice::Duplicates { receiver, filtered } => (
-                receiver,
-                filtered.then_some(
-                    "unchanging advertisements are filtered out: start bluetoothd with --experimental",
-                ),
-            ),
-            Notice::Recovered { receiver, .. } => (receiver, None),
-            Notice::Silent { .. } | Notice::Back { .. } => return,
-        };
-        match text {
-            Some(text) if self.notices.len() < NOTICES || self.notices.contains_key(&receiver) => {
-                self.notices.insert(receiver, text.to_owned());
-            }
-            Some(_) => {}
-            None => drop(self.notices.remove(&receiver)),
-        }
+    /// Fails where no radio works.
+    pub(super) fn check(&self, now: Now) -> anyhow::Result<()> {
+        self.health.check(self.counts.heard, now.mono_ms.saturating_sub(self.started_ms))
     }
 
     /// The rows: the plan's beacons by name, then strangers, the strongest first.
@@ -208,17 +188,6 @@ impl Row {
 
 fn states(told: &Told) -> bool {
     told.frame.as_ref().and_then(Identity::of).is_some()
-}
-
-fn state_text(state: RadioState) -> Option<&'static str> {
-    match state {
-        RadioState::Scanning => None,
-        RadioState::Off => Some("the adapter is off: `bluetoothctl power on`"),
-        RadioState::Absent => Some("the adapter is not there: plug it in"),
-        RadioState::Failing | RadioState::Unknown => {
-            Some("nothing is heard: see `journalctl -u bluetooth` and `rfkill list`")
-        }
-    }
 }
 
 /// What an unknown payload says it is.

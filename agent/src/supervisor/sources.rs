@@ -1,0 +1,95 @@
+//! Whoever hears advertisements: built from the configuration, run together, and what happens to them told.
+
+use crate::{
+    capture::{
+        ble::{self, Bluez},
+        replay::Replay,
+        source::{AdvertSource, Listener, Notice, SourceError, Stop, stopped},
+    },
+    clock::{Clock, Now},
+    config::{Backend, Radio},
+};
+use std::sync::Arc;
+use tokio::{
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
+use vitrine_protocol::event::RadioState;
+
+/// The sources of `radios`: all adapters of one backend are one source.
+pub(crate) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
+    let (mut sources, mut bluez) = (Vec::<Box<dyn AdvertSource>>::new(), Vec::new());
+    for Radio { backend, receiver } in radios {
+        match backend {
+            Backend::Bluez { adapter: name } => bluez.push(ble::Adapter { name, receiver }),
+            Backend::Replay { file, speed } => {
+                sources.push(Box::new(Replay { path: file, receiver: Some(receiver), speed }));
+            }
+        }
+    }
+    if !bluez.is_empty() {
+        sources.push(Box::new(Bluez::new(bluez, ble::Limits::default())));
+    }
+    sources
+}
+
+/// Runs `sources` until `stop`. The first that comes to its end by itself is told to `failed`, and the others go on:
+/// ending them is the supervisor's.
+pub(super) async fn run(
+    sources: Vec<Box<dyn AdvertSource>>,
+    listener: Arc<dyn Listener>,
+    clock: Clock,
+    stop: Stop,
+    failed: oneshot::Sender<SourceError>,
+) {
+    let mut running = JoinSet::new();
+    for source in sources {
+        running.spawn(source.run(listener.clone(), clock.clone(), stop.clone()));
+    }
+    let mut failed = Some(failed);
+    while let Some(ended) = running.join_next().await {
+        match ended {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => {
+                tracing::error!(%error, "a source is at its end");
+                // It may have gone down already.
+                failed.take().map(|failed| failed.send(error));
+            }
+            // Dropped, it says that there is a bug.
+            Err(_) => drop(failed.take()),
+        }
+    }
+    stopped(stop).await;
+}
+
+/// Tells the log what happens to sources, one line each.
+pub(super) async fn tell(mut notices: mpsc::Receiver<(Notice, Now)>) {
+    while let Some((notice, _)) = notices.recv().await {
+        match notice {
+            Notice::Radio { receiver, state: RadioState::Scanning } => {
+                tracing::info!(%receiver, "the radio hears")
+            }
+            Notice::Radio { receiver, state } => {
+                let state = match state {
+                    RadioState::Off => "switched off",
+                    RadioState::Absent => "not there",
+                    _ => "failing",
+                };
+                tracing::warn!(%receiver, state, "the radio does not hear");
+            }
+            Notice::Recovered { receiver, cause } => {
+                tracing::info!(%receiver, cause, "the radio has recovered")
+            }
+            Notice::Duplicates { receiver, filtered: true } => tracing::warn!(
+                %receiver,
+                "the kernel filters repeated advertisements: beacons whose content does not change are hardly heard. Start \
+                 bluetoothd with --experimental (`systemctl edit bluetooth`; deploy/bluetooth has the lines)"
+            ),
+            Notice::Duplicates { receiver, filtered: false } => {
+                tracing::info!(%receiver, "repeated advertisements come through");
+            }
+            Notice::Silent { kind, device, .. } => tracing::warn!(?kind, %device, "it is silent"),
+            Notice::Back { kind, device } => tracing::info!(?kind, %device, "it is heard again"),
+        }
+    }
+}
