@@ -93,3 +93,60 @@ pub(super) async fn tell(mut notices: mpsc::Receiver<(Notice, Now)>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{capture::Radio as Channel, capture::desk::Desk, plan};
+    use futures_util::future::BoxFuture;
+    use tokio::sync::watch;
+
+    /// Ends at once with an error, or when it is told to.
+    struct Fake {
+        fails: bool,
+    }
+
+    impl AdvertSource for Fake {
+        fn run(
+            self: Box<Self>,
+            _: Arc<dyn Listener>,
+            _: Clock,
+            stop: Stop,
+        ) -> BoxFuture<'static, Result<(), SourceError>> {
+            Box::pin(async move {
+                if self.fails {
+                    return Err(SourceError { name: "fake", why: "it is at its end".to_owned() });
+                }
+                stopped(stop).await;
+                Ok(())
+            })
+        }
+    }
+
+    #[tokio::test]
+    async fn one_that_ends_is_reported_and_the_others_go_on() {
+        let plan = Arc::new(plan::parse("version = 1\nplan = '1'\n").unwrap());
+        let desk = Desk::new(plan, Channel::channel(1).0, mpsc::channel(1).0);
+        let (stop, stopping) = watch::channel(false);
+        let (fail, failed) = oneshot::channel();
+        let sources = [true, false].map(|fails| Box::new(Fake { fails }) as Box<dyn AdvertSource>);
+        let running = tokio::spawn(run(sources.into(), Arc::new(desk), Clock::system(), stopping, fail));
+        assert_eq!(failed.await.unwrap().to_string(), "fake: it is at its end");
+        assert!(!running.is_finished());
+        stop.send_replace(true);
+        running.await.unwrap();
+    }
+
+    #[test]
+    fn all_adapters_of_a_backend_are_one_source() {
+        let radio = |adapter: &str| Radio {
+            receiver: "door".parse().unwrap(),
+            backend: Backend::Bluez { adapter: adapter.to_owned() },
+        };
+        assert_eq!(of(Vec::new()).len(), 0);
+        assert_eq!(of(vec![radio("hci0"), radio("hci1")]).len(), 1);
+        let backend = Backend::Replay { file: "day.jsonl".into(), speed: 1.0 };
+        let replay = Radio { receiver: "door".parse().unwrap(), backend };
+        assert_eq!(of(vec![radio("hci0"), replay.clone(), replay]).len(), 3);
+    }
+}

@@ -75,3 +75,83 @@ impl Ear {
         Advertisement { at, receiver: self.receiver, address: Some(report.address), rssi_dbm, content }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        super::signal::{AdapterName, Report},
+        *,
+    };
+    use crate::capture::source::Notice;
+    use std::sync::Mutex;
+    use vitrine_protocol::{event::Clock, layout::Payload, time::Timestamp};
+
+    /// Wants manufacturer data of company 1, and keeps the RSSI of all it is told of.
+    #[derive(Default)]
+    struct Company1(Mutex<Vec<Option<i8>>>);
+
+    impl Listener for Company1 {
+        fn wants(&self, advertisement: &Advertisement<'_>) -> bool {
+            matches!(advertisement.content, Content::Payloads([Payload::Manufacturer { company: 1, .. }]))
+        }
+
+        fn hear(&self, advertisement: &Advertisement<'_>) {
+            self.0.lock().unwrap().push(advertisement.rssi_dbm);
+        }
+
+        fn lost(&self, _: Id, _: u64) {}
+
+        fn notice(&self, _: Notice, _: Now) {}
+    }
+
+    fn report(sender: u32, company: Option<u16>, rssi_dbm: Option<i8>) -> Report<'static> {
+        let [a, b, c, d] = sender.to_be_bytes();
+        let payload = company.map(|company| Payload::Manufacturer { company, data: &[] });
+        let address = Address::new([0xc0, 0, a, b, c, d]);
+        Report { adapter: AdapterName::new(), address, rssi_dbm, payloads: payload.into_iter().collect() }
+    }
+
+    fn at(mono_ms: u64) -> Now {
+        Now { mono_ms, utc: Timestamp::from_ms(0), source: Clock::Synced }
+    }
+
+    fn ear() -> (Ear, Company1) {
+        (Ear::new(Id::new("door").unwrap()), Company1::default())
+    }
+
+    #[test]
+    fn a_payload_takes_the_last_rssi_of_its_sender() {
+        let (mut ear, listener) = ear();
+        assert!(ear.hear(&report(7, Some(1), Some(-50)), at(0), &listener));
+        assert!(ear.hear(&report(7, Some(1), None), at(1), &listener));
+        assert!(ear.hear(&report(7, None, Some(-60)), at(2), &listener));
+        assert!(ear.hear(&report(7, Some(1), None), at(3), &listener));
+        assert_eq!(*listener.0.lock().unwrap(), [-50, -50, -60, -60].map(Some));
+    }
+
+    #[test]
+    fn an_rssi_that_is_unknown_or_too_old_is_asked_for_and_not_invented() {
+        let (mut ear, listener) = ear();
+        assert!(!ear.hear(&report(7, Some(1), None), at(0), &listener));
+        ear.hear(&report(7, Some(1), Some(-50)), at(1), &listener);
+        assert!(ear.hear(&report(7, Some(1), None), at(60_001), &listener));
+        assert!(!ear.hear(&report(7, Some(1), None), at(120_002), &listener));
+        ear.hear_anyway(&report(7, Some(1), None), at(120_003), &listener);
+        assert_eq!(*listener.0.lock().unwrap(), [Some(-50), Some(-50), None]);
+    }
+
+    #[test]
+    fn passers_by_are_told_of_and_given_no_memory() {
+        let (mut ear, listener) = ear();
+        for sender in 0..10_000 {
+            assert!(ear.hear(&report(sender, Some(2), Some(-50)), at(0), &listener));
+            assert!(ear.hear(&report(sender, None, Some(-50)), at(0), &listener));
+            assert!(ear.hear(&report(sender, Some(2), None), at(0), &listener));
+        }
+        assert!(ear.levels_dbm.is_empty());
+        for sender in 0..10_000 {
+            ear.hear(&report(sender, Some(1), Some(-50)), at(1), &listener);
+        }
+        assert_eq!(ear.levels_dbm.len(), SENDERS_MAX);
+    }
+}

@@ -113,3 +113,35 @@ fn properties(patterns: &[Pattern]) -> PropMap {
         ("Patterns".to_owned(), Variant(Box::new(patterns) as Box<_>)),
     ])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vitrine_protocol::frame::IBeacon;
+
+    #[test]
+    fn the_kernel_takes_the_patterns_and_they_match_what_is_read() {
+        let patterns = patterns();
+        assert!(patterns.len() <= 16, "{}", patterns.len());
+        let frame = IBeacon { uuid: [1; 16], major: 1, minor: 2, measured_power_dbm: -59 }.encode();
+        // Flags, then length and type of the manufacturer data.
+        let (ad_type, data) = (frame[4], &frame[5..]);
+        let matches = |pattern: &&Pattern| {
+            pattern.ad_type == ad_type && data[usize::from(pattern.start)..].starts_with(&pattern.octets)
+        };
+        assert_eq!(patterns.iter().filter(matches).count(), 1);
+    }
+
+    #[test]
+    fn no_adapters_monitors_are_below_the_root_of_another() {
+        assert!(monitor("hci1").starts_with(&root("hci1")));
+        assert!(!monitor("hci10").starts_with(&root("hci1")));
+    }
+
+    #[test]
+    fn a_monitor_is_of_the_type_that_bluez_reads() {
+        let properties = properties(&patterns());
+        assert_eq!(dbus::arg::prop_cast::<String>(&properties, "Type").unwrap(), "or_patterns");
+        assert_eq!(&*properties["Patterns"].0.signature(), "a(yyay)");
+    }
+}

@@ -176,3 +176,128 @@ fn service<'a>(uuid: &str, data: &'a [u8]) -> Option<Payload<'a>> {
         Payload::Service128 { uuid: octets, data }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dbus::{
+        Path,
+        arg::{PropMap, RefArg, Variant},
+    };
+    use std::collections::HashMap;
+
+    const PATH: &str = "/org/bluez/hci0/dev_C0_B1_E1_AB_00_01";
+
+    fn property(value: impl RefArg + 'static) -> Variant<Box<dyn RefArg>> {
+        Variant(Box::new(value))
+    }
+
+    fn properties(properties: impl IntoIterator<Item = (&'static str, Variant<Box<dyn RefArg>>)>) -> PropMap {
+        properties.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+
+    fn manufacturer(company: u16, data: &[u8]) -> (&'static str, Variant<Box<dyn RefArg>>) {
+        ("ManufacturerData", property(HashMap::from([(company, property(data.to_vec()))])))
+    }
+
+    fn service(uuid: &str, data: &[u8]) -> (&'static str, Variant<Box<dyn RefArg>>) {
+        ("ServiceData", property(HashMap::from([(uuid.to_owned(), property(data.to_vec()))])))
+    }
+
+    fn changed(path: &str, interface: &str, changed: PropMap) -> Message {
+        let signal =
+            Message::new_signal(path, "org.freedesktop.DBus.Properties", "PropertiesChanged").unwrap();
+        signal.append3(interface, changed, vec!["RSSI"])
+    }
+
+    fn added(path: &str, interfaces: HashMap<&str, PropMap>) -> Message {
+        let signal =
+            Message::new_signal("/", "org.freedesktop.DBus.ObjectManager", "InterfacesAdded").unwrap();
+        signal.append2(Path::from(path.to_owned()), interfaces)
+    }
+
+    /// RSSI and payloads of an advertisement of the device at [`PATH`].
+    fn check(message: &Message, rssi_dbm: Option<i8>, payloads: &[Payload<'_>]) {
+        let Signal::Advertisement(report) = read(message) else { panic!("it is no advertisement") };
+        assert_eq!(report.adapter.as_str(), "hci0");
+        assert!(report.address == Address::new([0xc0, 0xb1, 0xe1, 0xab, 0, 1]));
+        assert_eq!((report.rssi_dbm, report.payloads.as_slice()), (rssi_dbm, payloads));
+    }
+
+    #[test]
+    fn advertisements_are_read_whole() {
+        let content = properties([
+            ("RSSI", property(-71_i16)),
+            manufacturer(0x4c, &[2, 0x15]),
+            ("Name", property(1_u32)),
+        ]);
+        check(
+            &changed(PATH, DEVICE, content),
+            Some(-71),
+            &[Payload::Manufacturer { company: 0x4c, data: &[2, 0x15] }],
+        );
+        let content = properties([service("0000feaa-0000-1000-8000-00805f9b34fb", &[])]);
+        check(&changed(PATH, DEVICE, content), None, &[Payload::Service16 { uuid: 0xfeaa, data: &[] }]);
+        let content = properties([service("12345678-9abc-def0-1234-56789abcdef0", &[7])]);
+        let uuid =
+            [0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0];
+        check(&changed(PATH, DEVICE, content), None, &[Payload::Service128 { uuid, data: &[7] }]);
+        let content = properties([("RSSI", property(-90_i16))]);
+        check(&changed(PATH, DEVICE, content), Some(-90), &[]);
+        let content = properties([("RSSI", property(-50_i16)), manufacturer(1, &[1])]);
+        let message = added(
+            PATH,
+            HashMap::from([("org.freedesktop.DBus.Introspectable", PropMap::new()), (DEVICE, content)]),
+        );
+        check(&message, Some(-50), &[Payload::Manufacturer { company: 1, data: &[1] }]);
+    }
+
+    #[test]
+    fn more_payloads_than_fit_an_advertisement_are_passed_over() {
+        let many: HashMap<u16, _> = (0..100).map(|company| (company, property(vec![1_u8]))).collect();
+        let message = changed(PATH, DEVICE, properties([("ManufacturerData", property(many))]));
+        let Signal::Advertisement(report) = read(&message) else { panic!("it is no advertisement") };
+        assert!(report.payloads.is_full());
+    }
+
+    #[test]
+    fn changes_of_adapters_and_of_bluez_are_worth_a_look() {
+        let on = || properties([("Powered", property(true))]);
+        let owner = Message::new_signal("/", "org.freedesktop.DBus", "NameOwnerChanged").unwrap();
+        for message in [
+            changed("/org/bluez/hci0", ADAPTER, on()),
+            added("/org/bluez/hci1", HashMap::from([(ADAPTER, on())])),
+            owner.append3("org.bluez", ":1.1", ""),
+        ] {
+            assert!(matches!(read(&message), Signal::Change));
+        }
+    }
+
+    #[test]
+    fn what_is_no_advertisement_is_passed_over() {
+        let heard = || properties([("RSSI", property(-50_i16))]);
+        for message in [
+            // What BlueZ remembers, and what is not heard.
+            added(PATH, HashMap::from([(DEVICE, properties([manufacturer(1, &[1])]))])),
+            changed(PATH, DEVICE, properties([("Connected", property(true))])),
+            changed(PATH, DEVICE, properties([("RSSI", property(127_i16))])),
+            changed(PATH, DEVICE, properties([("RSSI", property("-50".to_owned()))])),
+            changed(PATH, "org.bluez.Battery1", heard()),
+            // No addresses.
+            changed("/org/bluez/hci0", DEVICE, heard()),
+            changed("/org/bluez/hci0/dev_C0_B1_E1_AB_00", DEVICE, heard()),
+            changed("/org/bluez/hci0/dev_C0_B1_E1_AB_00_01_02", DEVICE, heard()),
+            changed("/org/bluez/hci0/dev_C0_B1_E1_AB_00_0G", DEVICE, heard()),
+            changed("/org/bluez/hci0/dev_C0_B1_E1_AB_000_1", DEVICE, heard()),
+            changed("/org/bluez/an_adapter_of_such_a_name/dev_C0_B1_E1_AB_00_01", DEVICE, heard()),
+            // Other signals, other types, nothing.
+            Message::new_signal("/", "org.freedesktop.DBus.ObjectManager", "InterfacesAdded").unwrap(),
+            Message::new_signal(PATH, "org.freedesktop.DBus.Properties", "PropertiesChanged")
+                .unwrap()
+                .append1(1_u32),
+            Message::new_signal(PATH, "org.freedesktop.DBus.Properties", "Other").unwrap(),
+        ] {
+            assert!(matches!(read(&message), Signal::Other), "{:?}", message.iter_init());
+        }
+    }
+}

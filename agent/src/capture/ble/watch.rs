@@ -271,3 +271,6 @@ impl Watch {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
