@@ -103,6 +103,16 @@ mod tests {
     }
 
     #[test]
+    fn the_examples_in_the_reference_file_are_right() {
+        let text = include_str!("../../../deploy/config/gateway.toml");
+        let is_toml = |line: &&str| line.starts_with("[[") || line.contains(" = ");
+        let lines = text.lines().skip_while(|line| !line.contains("[[radios]]"));
+        let examples: Vec<_> = lines.filter_map(|line| line.strip_prefix("# ")).filter(is_toml).collect();
+        let radios = parse(&examples.join("\n")).unwrap();
+        assert_eq!(radios.len(), 2, "{examples:?}");
+    }
+
+    #[test]
     fn problems_say_what_to_write() {
         let problems = parse(
             "[[radios]]\nbackend = 'usb'\nadapter = 'hci0'\nreceiver = 'a'\n[[radios]]\nbackend = 'replay'\nspeed = 0.0\nadapter = 'x'\n",

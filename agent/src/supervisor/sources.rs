@@ -13,7 +13,7 @@ use std::sync::Arc;
 use tokio::{sync::oneshot, task::JoinSet};
 
 /// The sources of `radios`: all adapters of one backend are one source.
-pub(super) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
+pub(crate) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
     let (mut sources, mut bluez) = (Vec::<Box<dyn AdvertSource>>::new(), Vec::new());
     for Radio { backend, receiver } in radios {
         match backend {
@@ -109,5 +109,8 @@ mod tests {
         };
         assert_eq!(of(Vec::new()).len(), 0);
         assert_eq!(of(vec![radio("hci0"), radio("hci1")]).len(), 1);
+        let backend = Backend::Replay { file: "day.jsonl".into(), speed: 1.0 };
+        let replay = Radio { receiver: "door".parse().unwrap(), backend };
+        assert_eq!(of(vec![radio("hci0"), replay.clone(), replay]).len(), 3);
     }
 }
