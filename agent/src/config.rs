@@ -2,7 +2,10 @@
 //!
 //! Credentials are named by path, never written into the file.
 
+mod radios;
 mod spool;
+
+pub use radios::{Backend, Radio};
 
 use crate::{
     document::{self, Problems, Report, Table},
@@ -46,15 +49,6 @@ pub struct Uplink {
     pub credentials: Option<(String, PathBuf)>,
 }
 
-/// A BLE adapter of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Radio {
-    /// BlueZ' name of it, such as `hci0`.
-    pub adapter: String,
-    /// The receiver in the plan.
-    pub receiver: Id,
-}
-
 const DEFAULT_PORT: u16 = 1883;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
 
@@ -92,8 +86,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let listen = table.table("http", report).map_or(Some(DEFAULT_LISTEN), |http| read_http(http, report));
     let state_dir = dir.join(state_dir);
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
-    let radios = table.tables("radios", report).into_iter();
-    let radios = radios.filter_map(|radio| read_radio(radio, report)).collect();
+    let radios = radios::read(table.tables("radios", report), report);
     table.finish(report);
     Some(Config {
         gateway: Gateway {
@@ -160,13 +153,6 @@ fn read_http(mut table: Table<'_>, report: &mut Report) -> Option<SocketAddr> {
     });
     table.finish(report);
     if written { listen } else { Some(DEFAULT_LISTEN) }
-}
-
-fn read_radio(mut table: Table<'_>, report: &mut Report) -> Option<Radio> {
-    let adapter = table.required::<String>("adapter", report);
-    let receiver = table.required::<Id>("receiver", report);
-    table.finish(report);
-    Some(Radio { adapter: adapter?.into_inner(), receiver: receiver?.into_inner() })
 }
 
 #[cfg(test)]

@@ -4,7 +4,12 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
+    capture::{
+        Admission, Ingest, Radio, RadioCounters, ble,
+        ble::mgmt::Mgmt,
+        desk::Desk,
+        source::{AdvertSource, stopped},
+    },
     clock::Clock,
     config::{self, Config},
     line::{Line, LineCounters, LineError},
@@ -292,6 +297,24 @@ async fn run_radios(
     clock: Clock,
     stopping: watch::Receiver<bool>,
 ) {
+    let (kernel, radios): (Vec<_>, Vec<_>) =
+        radios.into_iter().partition(|radio| radio.backend == config::Backend::Mgmt);
+    let (notices, mut noticed) = mpsc::channel(64);
+    let desk = Arc::new(Desk::new(plan.clone(), radio.clone(), notices));
+    for radio in kernel {
+        let Some(source) = Mgmt::new(&radio.adapter, radio.receiver) else { continue };
+        let (desk, clock, stopping) = (desk.clone(), clock.clone(), stopping.clone());
+        tokio::spawn(async move {
+            if let Err(error) = Box::new(source).run(desk, clock, stopping).await {
+                tracing::error!(%error, "no radio");
+            }
+        });
+    }
+    tokio::spawn(async move {
+        while let Some((notice, _)) = noticed.recv().await {
+            tracing::info!(?notice, "a receiver");
+        }
+    });
     let adapters: Vec<_> = radios
         .into_iter()
         .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })

@@ -9,6 +9,7 @@
 //! restarted, or the adapter is pulled or powered off) and starting anew after that; static payloads that the kernel
 //! filters out in spite of the scan's wish for duplicates; choosing which beacons matter.
 
+pub mod mgmt;
 mod translator;
 
 use self::translator::{Report, Translator};
