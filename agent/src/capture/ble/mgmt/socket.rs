@@ -65,7 +65,13 @@ impl Socket {
         unsafe {
             let length = size_of::<libc::c_int>() as libc::socklen_t;
             let value = &RECEIVE_BUFFER as *const libc::c_int;
-            libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, value.cast(), length);
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_RCVBUFFORCE,
+                value.cast(),
+                length,
+            );
         }
         Self::of(socket)
     }

@@ -9,7 +9,7 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
-use tokio::{net::UnixDatagram, sync::watch as signal};
+use tokio::{net::UnixDatagram, sync::watch as signal, time::timeout};
 
 #[derive(Default)]
 struct Notebook {
@@ -38,7 +38,7 @@ impl Listener for Notebook {
 /// Takes a command and answers it, if there is something to answer.
 async fn serve(kernel: &UnixDatagram, answer: impl Fn(u16) -> Option<Vec<u8>>) -> u16 {
     let mut buffer = [0; 256];
-    let length = kernel.recv(&mut buffer).await.unwrap();
+    let length = timeout(Duration::from_secs(10), kernel.recv(&mut buffer)).await.unwrap().unwrap();
     assert!(length >= 6);
     let opcode = u16::from_le_bytes([buffer[0], buffer[1]]);
     if let Some(parameters) = answer(opcode) {
@@ -110,9 +110,16 @@ async fn it_asks_hears_and_leaves_nothing_behind() {
     }
     kernel.send(&packet(0x0013, 0, &[6, 0])).await.unwrap();
     assert_eq!(serve(&kernel, well).await, 0x0023);
+    kernel.send(&advertisement(0)).await.unwrap();
+    // With it, everything before it has been read.
+    let all = async {
+        while notebook.heard.load(Ordering::Relaxed) < 51 {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(Duration::from_secs(10), all).await.unwrap();
     stop.send(true).unwrap();
     assert!(session.await.unwrap());
-    assert_eq!(notebook.heard.load(Ordering::Relaxed), 50);
     assert_eq!(serve(&kernel, |_| None).await, 0x0024);
     assert_eq!(notebook.notices.lock().unwrap().len(), 2, "not filtered, and scanning");
 }
