@@ -3,12 +3,13 @@
 //! Going down follows the line: capture stops, its channels close, the line ends what is open and makes all durable, the
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
+mod sources;
+
 use crate::{
     capture::{
-        Admission, Ingest, Radio, RadioCounters, ble,
-        ble::mgmt::Mgmt,
+        Admission, Ingest, Radio, RadioCounters,
         desk::Desk,
-        source::{AdvertSource, stopped},
+        source::{SourceError, stopped},
     },
     clock::Clock,
     config::{self, Config},
@@ -26,7 +27,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 /// From the request to go down until the process may end.
@@ -39,8 +40,8 @@ const CLOSING: Duration = Duration::from_secs(2);
 const RADIO_QUEUE: usize = 4096;
 /// Requests that wait for the line; more are told to come again.
 const INGEST_QUEUE: usize = 64;
-/// How long to wait before a radio that failed is started again.
-const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
+/// What happened to receivers and waits to be told; more is logged as lost.
+const NOTICE_QUEUE: usize = 256;
 
 /// Why the agent could not be started, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -77,6 +78,9 @@ pub enum AgentError {
         /// What was said.
         error: io::Error,
     },
+    /// A source is at its end; everything else went down in order.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A task ended that should not.
     #[error("a part of the agent panicked: this is a bug")]
     Panicked,
@@ -249,7 +253,12 @@ pub async fn run(
     let http = local::run(listener, router, stopped(stopping.clone()));
     let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
     let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
-    let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
+    let (notices, noticed) = mpsc::channel(NOTICE_QUEUE);
+    let listener = Arc::new(Desk::new(plan, agent.radio.clone(), notices));
+    let (fail, mut failed) = oneshot::channel();
+    let sources = tokio::spawn(sources::run(sources::of(radios), listener, clock, stopping, fail));
+    // Ends with the listener, which the sources hold.
+    tokio::spawn(sources::tell(noticed));
 
     let mut shutdown = pin!(shutdown);
     let result = tokio::select! {
@@ -257,21 +266,25 @@ pub async fn run(
         error = agent.failed() => Err(error),
         // It runs until it is told to stop.
         _ = &mut http => Err(AgentError::Panicked),
+        source = &mut failed => Err(source.map_or(AgentError::Panicked, AgentError::Source)),
     };
     let deadline = Instant::now() + GRACE - CLOSING;
     stop.send_replace(true);
-    result?;
+    // A lost source is no reason to lose what is in hand.
+    if !matches!(result, Ok(()) | Err(AgentError::Source(_))) {
+        return result;
+    }
     tracing::info!("going down");
     let sources_end = Instant::now() + SOURCES_GRACE;
     let http_ended = timeout_at(sources_end, http).await.is_ok();
-    let radios_ended = timeout_at(sources_end, radios).await.is_ok();
-    if !(http_ended && radios_ended) {
-        tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
+    let sources_ended = timeout_at(sources_end, sources).await.is_ok();
+    if !(http_ended && sources_ended) {
+        tracing::warn!(http_ended, sources_ended, "not every source has ended in time");
     }
     let spool = agent.spool.clone();
     agent.stop(deadline).await?;
     tracing::info!(waiting_records = spool.backlog(), "down");
-    Ok(())
+    result
 }
 
 fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentError> {
@@ -287,53 +300,4 @@ fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentEr
         port,
         credentials: credentials.transpose()?,
     })
-}
-
-/// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.
-async fn run_radios(
-    radios: Vec<config::Radio>,
-    plan: Arc<Plan>,
-    radio: Radio,
-    clock: Clock,
-    stopping: watch::Receiver<bool>,
-) {
-    let (kernel, radios): (Vec<_>, Vec<_>) =
-        radios.into_iter().partition(|radio| radio.backend == config::Backend::Mgmt);
-    let (notices, mut noticed) = mpsc::channel(64);
-    let desk = Arc::new(Desk::new(plan.clone(), radio.clone(), notices));
-    for radio in kernel {
-        let Some(source) = Mgmt::new(&radio.adapter, radio.receiver) else { continue };
-        let (desk, clock, stopping) = (desk.clone(), clock.clone(), stopping.clone());
-        tokio::spawn(async move {
-            if let Err(error) = Box::new(source).run(desk, clock, stopping).await {
-                tracing::error!(%error, "no radio");
-            }
-        });
-    }
-    tokio::spawn(async move {
-        while let Some((notice, _)) = noticed.recv().await {
-            tracing::info!(?notice, "a receiver");
-        }
-    });
-    let adapters: Vec<_> = radios
-        .into_iter()
-        .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
-        .collect();
-    if adapters.is_empty() {
-        return;
-    }
-    loop {
-        match ble::run(&adapters, &plan.layouts, radio.clone(), clock.clone(), stopped(stopping.clone()))
-            .await
-        {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(%error, "no radio; trying again in {} s", RADIO_AGAIN_AFTER.as_secs());
-            }
-        }
-        tokio::select! {
-            () = sleep(RADIO_AGAIN_AFTER) => {}
-            () = stopped(stopping.clone()) => return,
-        }
-    }
 }

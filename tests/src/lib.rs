@@ -7,6 +7,7 @@ pub mod bus;
 pub mod consumer;
 pub mod day;
 pub mod gate;
+pub mod hear;
 pub mod http;
 pub mod mosquitto;
 pub mod mqtt;

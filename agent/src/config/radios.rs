@@ -1,4 +1,4 @@
-//! `[[radios]]`: the BLE adapters of this machine.
+//! `[[radios]]`: BLE adapters of this machine, and the receivers that they are.
 
 use crate::{
     capture::ble::mgmt,
@@ -9,42 +9,39 @@ use vitrine_protocol::Id;
 /// A BLE adapter of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Radio {
-    /// The system's name of it, such as `hci0`.
+    /// The kernel's name of it, such as `hci0`.
     pub adapter: String,
     /// The receiver in the plan.
     pub receiver: Id,
-    /// The way to it.
+    /// Who listens on it.
     pub backend: Backend,
 }
 
-/// Who is asked for advertisements.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// Who listens on an adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
-    /// BlueZ, over D-Bus.
-    #[default]
+    /// BlueZ's daemon, over D-Bus.
     Bluez,
-    /// The kernel.
+    /// The kernel, over its management socket.
     Mgmt,
 }
 
-pub(super) fn read(tables: Vec<Table<'_>>, report: &mut Report) -> Vec<Radio> {
-    tables.into_iter().filter_map(|table| read_one(table, report)).collect()
+pub(super) fn read(radios: Vec<Table<'_>>, report: &mut Report) -> Vec<Radio> {
+    radios.into_iter().filter_map(|radio| read_radio(radio, report)).collect()
 }
 
-fn read_one(mut table: Table<'_>, report: &mut Report) -> Option<Radio> {
-    let receiver = table.required::<Id>("receiver", report);
-    let backend = if table.has("backend") {
-        table.converted("backend", report, |text| match text {
-            "bluez" => Ok(Backend::Bluez),
-            "mgmt" => Ok(Backend::Mgmt),
-            _ => Err("write \"bluez\", or \"mgmt\" for the kernel without D-Bus".into()),
-        })
-    } else {
-        Some(Backend::default())
-    };
+fn read_radio(mut table: Table<'_>, report: &mut Report) -> Option<Radio> {
     let adapter = table.required::<String>("adapter", report);
+    let receiver = table.required::<Id>("receiver", report);
+    let written = table.has("backend");
+    let backend = table.converted("backend", report, |text| match text {
+        "bluez" => Ok(Backend::Bluez),
+        "mgmt" => Ok(Backend::Mgmt),
+        _ => Err("write \"bluez\", or \"mgmt\" for the kernel without D-Bus".to_owned()),
+    });
     table.finish(report);
-    let (adapter, backend) = (adapter?, backend?);
+    let backend = if written { backend? } else { Backend::Bluez };
+    let adapter = adapter?;
     if backend == Backend::Mgmt && mgmt::index(adapter.get_ref()).is_none() {
         report.at(adapter.span(), "`adapter`: write the kernel's name of it, such as \"hci0\"");
     }
@@ -59,32 +56,67 @@ mod tests {
     use std::path::Path;
 
     fn check(text: &str, expected: Expect) {
-        let read = |table: &mut Table<'_>, report: &mut Report| {
+        let radios = document::parse(Path::new("gateway.toml"), text, |table, report| {
             let radios = read(table.tables("radios", report), report);
             table.finish(report);
             Some(radios)
-        };
-        let told = match document::parse(Path::new("gateway.toml"), text, read) {
-            Ok(radios) => radios.iter().map(|radio| format!("{radio:?}\n")).collect(),
+        });
+        expected.assert_eq(&match radios {
+            Ok(radios) => format!("{radios:#?}"),
             Err(problems) => problems.to_string(),
-        };
-        expected.assert_eq(&told);
+        });
     }
 
     #[test]
-    fn a_radio_is_bluez_unless_another_way_is_written() {
+    fn the_example_is_read() {
+        let file = include_str!("../../../deploy/config/gateway.toml");
+        let example = file.split("# [[radios]]").nth(1).unwrap().replace("\n# ", "\n");
         check(
-            "[[radios]]\nadapter = 'hci0'\nreceiver = 'front'\n[[radios]]\nadapter = 'hci1'\nreceiver = 'back'\nbackend = 'mgmt'\n",
+            &format!("[[radios]]{example}"),
             expect![[r#"
-                Radio { adapter: "hci0", receiver: "front", backend: Bluez }
-                Radio { adapter: "hci1", receiver: "back", backend: Mgmt }
-            "#]],
+            [
+                Radio {
+                    adapter: "hci0",
+                    receiver: "front",
+                    backend: Bluez,
+                },
+            ]"#]],
+        );
+    }
+
+    #[test]
+    fn bluez_listens_unless_another_is_named() {
+        check(
+            "[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\n",
+            expect![[r#"
+            [
+                Radio {
+                    adapter: "hci1",
+                    receiver: "till",
+                    backend: Bluez,
+                },
+            ]"#]],
         );
         check(
-            "[[radios]]\nadapter = 'dongle'\nreceiver = 'front'\nbackend = 'mgmt'\n[[radios]]\nadapter = 'hci0'\nreceiver = 'front'\nbackend = 'dbus'\n",
+            "[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\nbackend = 'hci'\n",
+            expect![[
+                r#"gateway.toml:4:11: `backend`: write "bluez", or "mgmt" for the kernel without D-Bus"#
+            ]],
+        );
+        check(
+            "[[radios]]\nadapter = 'usb'\nreceiver = 'till'\nbackend = 'mgmt'\n",
+            expect![[r#"gateway.toml:2:11: `adapter`: write the kernel's name of it, such as "hci0""#]],
+        );
+        check(
+            "[[radios]]\nadapter = 'hci1'\nreceiver = 'till'\nbackend = 'mgmt'\n",
             expect![[r#"
-                gateway.toml:2:11: `adapter`: write the kernel's name of it, such as "hci0"
-                gateway.toml:8:11: `backend`: write "bluez", or "mgmt" for the kernel without D-Bus"#]],
+            [
+                Radio {
+                    adapter: "hci1",
+                    receiver: "till",
+                    backend: Mgmt,
+                },
+            ]"#]],
         );
     }
 }
