@@ -51,9 +51,9 @@ struct RadioArgs {
     /// Listen on this adapter alone; on those of the configuration, or on hci0, if not given.
     #[arg(long, value_name = "NAME")]
     adapter: Option<String>,
-    /// How to listen: bluez, or to a recording with --replay.
-    #[arg(long, value_name = "NAME", value_parser = ["bluez"])]
-    backend: Option<String>,
+    /// How to listen: as the configuration says, or through bluez, if not given.
+    #[arg(long, value_enum, value_name = "NAME")]
+    backend: Option<Through>,
     /// Play this recording instead of listening.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["adapter", "backend"])]
     replay: Option<PathBuf>,
@@ -63,6 +63,24 @@ struct RadioArgs {
     /// End after this time.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     seconds: Option<u64>,
+}
+
+/// What an adapter is listened to through.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Through {
+    /// BlueZ's daemon, over D-Bus.
+    Bluez,
+    /// The kernel's management socket.
+    Mgmt,
+}
+
+impl Through {
+    fn backend(self, adapter: String) -> Backend {
+        match self {
+            Self::Bluez => Backend::Bluez { adapter },
+            Self::Mgmt => Backend::Mgmt { adapter },
+        }
+    }
 }
 
 /// What is listened with.
@@ -81,11 +99,16 @@ impl RadioArgs {
         let plan_path = self.plan.or_else(|| config.as_ref().map(|config| config.plan.clone()));
         let plan = plan_path.as_deref().map(plan::load).transpose()?;
         let configured = config.map(|config| config.radios).unwrap_or_default();
-        let adapter = |adapter: String| -> anyhow::Result<Radio> {
-            let known = |radio: &&Radio| matches!(&radio.backend, Backend::Bluez { adapter: name } if *name == adapter);
-            let receiver = configured.iter().find(known).map(|radio| radio.receiver);
-            let named = || Id::new(&adapter).with_context(|| format!("--adapter {adapter}"));
-            Ok(Radio { receiver: receiver.map_or_else(named, Ok)?, backend: Backend::Bluez { adapter } })
+        let through = self.backend;
+        let adapter = |name: String| -> anyhow::Result<Radio> {
+            let known = configured.iter().find(|radio| radio.backend.adapter() == Some(&name));
+            let named = || Id::new(&name).with_context(|| format!("--adapter {name}"));
+            let receiver = known.map_or_else(named, |radio| Ok(radio.receiver))?;
+            let backend = match (through, known) {
+                (None, Some(radio)) => radio.backend.clone(),
+                (through, _) => through.unwrap_or(Through::Bluez).backend(name),
+            };
+            Ok(Radio { receiver, backend })
         };
         let radios = match (self.replay, self.adapter) {
             (Some(file), _) => {
@@ -96,7 +119,15 @@ impl RadioArgs {
             }
             (None, Some(name)) => vec![adapter(name)?],
             (None, None) if configured.is_empty() => vec![adapter(DEFAULT_ADAPTER.to_owned())?],
-            (None, None) => configured,
+            (None, None) => configured
+                .into_iter()
+                .map(|radio| match (through, radio.backend.adapter()) {
+                    (Some(through), Some(name)) => {
+                        Radio { backend: through.backend(name.to_owned()), ..radio }
+                    }
+                    _ => radio,
+                })
+                .collect(),
         };
         Ok(Ears { radios, plan, seconds: self.seconds })
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     capture::{
-        ble::{self, Bluez},
+        ble::{self, Bluez, mgmt::Mgmt},
         replay::Replay,
         source::{AdvertSource, Listener, SourceError, Stop, stopped},
     },
@@ -12,12 +12,16 @@ use crate::{
 use std::sync::Arc;
 use tokio::{sync::oneshot, task::JoinSet};
 
-/// The sources of `radios`: all adapters of one backend are one source.
+/// The sources of `radios`: all adapters of BlueZ's are one source, every other radio is its own.
 pub(crate) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
     let (mut sources, mut bluez) = (Vec::<Box<dyn AdvertSource>>::new(), Vec::new());
     for Radio { backend, receiver } in radios {
         match backend {
             Backend::Bluez { adapter: name } => bluez.push(ble::Adapter { name, receiver }),
+            // The configuration has seen to its name.
+            Backend::Mgmt { adapter } => {
+                sources.extend(Mgmt::new(&adapter, receiver).map(|mgmt| Box::new(mgmt) as _))
+            }
             Backend::Replay { file, speed } => {
                 sources.push(Box::new(Replay { path: file, receiver: Some(receiver), speed }));
             }

@@ -172,8 +172,10 @@ fn title(radios: &[Radio], plan: Option<Id>) -> String {
             let name: String = name.chars().filter(|c| !c.is_control()).collect();
             if *speed == 1.0 { name } else { format!("{name} × {speed}") }
         }
-        Backend::Bluez { adapter } if *adapter == radio.receiver.to_string() => adapter.clone(),
-        Backend::Bluez { adapter } => format!("{} ({adapter})", radio.receiver),
+        Backend::Bluez { adapter } | Backend::Mgmt { adapter } if *adapter == radio.receiver.to_string() => {
+            adapter.clone()
+        }
+        Backend::Bluez { adapter } | Backend::Mgmt { adapter } => format!("{} ({adapter})", radio.receiver),
     };
     let radios: Vec<_> = radios.iter().map(radio).collect();
     let plan = plan.map(|plan| format!(" · plan {plan}")).unwrap_or_default();
