@@ -20,7 +20,7 @@ pub(crate) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
             Backend::Bluez { adapter: name } => bluez.push(ble::Adapter { name, receiver }),
             // The configuration has seen to its name.
             Backend::Mgmt { adapter } => {
-                sources.extend(Mgmt::new(&adapter, receiver).map(|mgmt| Box::new(mgmt) as _))
+                sources.extend(Mgmt::new(&adapter, receiver).map(|mgmt| Box::new(mgmt) as _));
             }
             Backend::Replay { file, speed } => {
                 sources.push(Box::new(Replay { path: file, receiver: Some(receiver), speed }));
