@@ -136,6 +136,7 @@ mod tests {
         let text = include_str!("../../../deploy/config/gateway.toml");
         let is_toml = |line: &&str| line.starts_with("[[") || line.contains(" = ");
         let lines = text.lines().skip_while(|line| !line.contains("[[radios]]"));
+        let lines = lines.take_while(|line| !line.is_empty());
         let examples: Vec<_> = lines.filter_map(|line| line.strip_prefix("# ")).filter(is_toml).collect();
         let radios = parse(&examples.join("\n")).unwrap();
         assert_eq!(radios.len(), 2, "{examples:?}");
