@@ -10,6 +10,8 @@ mod demo;
 mod replay;
 mod run;
 mod spool;
+mod status;
+mod text;
 
 use crate::document::Problems;
 use clap::{Parser, Subcommand};
@@ -45,6 +47,7 @@ enum Command {
     Decode(decode::Args),
     Replay(replay::Args),
     Spool(spool::Args),
+    Status(status::Args),
     #[cfg(feature = "demo")]
     Demo(demo::Args),
 }
@@ -64,6 +67,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Decode(args) => decode::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Spool(args) => spool::run(args),
+        Command::Status(args) => status::run(args),
         #[cfg(feature = "demo")]
         Command::Demo(args) => demo::run(args),
     };

@@ -3,9 +3,14 @@
 //! Credentials are named by path, never written into the file.
 
 pub mod mapping;
+mod radios;
+mod serial;
 mod spool;
 
+pub use radios::{Backend, Radio};
+
 use crate::{
+    capture::serial as lines,
     document::{self, Problems, Report, Table},
     spool as storage,
 };
@@ -30,8 +35,10 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The agent's socket, which tools of this machine ask, if another is named than the usual one.
     pub socket: Option<PathBuf>,
-    /// BLE adapters and the receivers that they are in the plan.
+    /// Radios and the receivers that they are in the plan.
     pub radios: Vec<Radio>,
+    /// Serial ports, and the shelf controllers on them.
+    pub serial: lines::Setup,
     /// The tagging plan's file.
     pub plan: PathBuf,
 }
@@ -45,15 +52,6 @@ pub struct Uplink {
     pub port: u16,
     /// User name, and the file that holds the password.
     pub credentials: Option<(String, PathBuf)>,
-}
-
-/// A BLE adapter of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Radio {
-    /// BlueZ' name of it, such as `hci0`.
-    pub adapter: String,
-    /// The receiver in the plan.
-    pub receiver: Id,
 }
 
 const DEFAULT_PORT: u16 = 1883;
@@ -93,8 +91,8 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let listen = table.table("http", report).map_or(Some(DEFAULT_LISTEN), |http| read_http(http, report));
     let state_dir = dir.join(state_dir);
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
-    let radios = table.tables("radios", report).into_iter();
-    let radios = radios.filter_map(|radio| read_radio(radio, report)).collect();
+    let radios = radios::read(table.tables("radios", report), report, dir);
+    let serial = serial::read(table, report);
     table.finish(report);
     Some(Config {
         gateway: Gateway {
@@ -108,6 +106,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
         listen: listen?,
         socket,
         radios,
+        serial,
         plan: dir.join(plan),
     })
 }
@@ -161,13 +160,6 @@ fn read_http(mut table: Table<'_>, report: &mut Report) -> Option<SocketAddr> {
     });
     table.finish(report);
     if written { listen } else { Some(DEFAULT_LISTEN) }
-}
-
-fn read_radio(mut table: Table<'_>, report: &mut Report) -> Option<Radio> {
-    let adapter = table.required::<String>("adapter", report);
-    let receiver = table.required::<Id>("receiver", report);
-    table.finish(report);
-    Some(Radio { adapter: adapter?.into_inner(), receiver: receiver?.into_inner() })
 }
 
 #[cfg(test)]

@@ -130,6 +130,15 @@ macro_rules! numbers {
 }
 numbers!(i8, u8, u16, u32, u64);
 
+impl FromToml for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        let number = value.as_float().map(|float| float.as_str().replace('_', "").parse().ok());
+        number.unwrap_or_else(|| u32::from_toml(value).map(Self::from))
+    }
+}
+
 impl FromToml for vitrine_protocol::Id {
     const EXPECTED: &'static str = "a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes";
 

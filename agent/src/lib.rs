@@ -7,6 +7,7 @@ pub mod config;
 #[cfg(feature = "demo")]
 pub mod demo;
 pub mod document;
+pub mod health;
 pub mod heart;
 pub mod ids;
 pub mod line;

@@ -11,8 +11,10 @@
 mod counter;
 mod identify;
 mod kiosk;
+mod notices;
 mod seen;
 mod shelf;
+mod trouble;
 mod visit;
 mod zone;
 
@@ -62,6 +64,11 @@ pub enum Note {
         /// Its event.
         id: EventId,
     },
+    /// An input that is a fact at once was taken.
+    SeenFact {
+        /// Its event.
+        id: EventId,
+    },
     /// A facing's level and what is needed to find the next one.
     Facing {
         /// The shelf.
@@ -93,7 +100,7 @@ impl Note {
     /// The lane of the events that the note agrees with.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Empty { .. } => Lane::Facts,
+            Self::Empty { .. } | Self::SeenFact { .. } => Lane::Facts,
             Self::Seen { .. } | Self::Facing { .. } | Self::Kiosk { .. } => Lane::Slots,
         }
     }
@@ -103,7 +110,7 @@ impl Note {
 pub type Random = Box<dyn FnMut() -> [u8; 16] + Send>;
 
 /// What the pipeline has counted.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Frames of carriers in the plan, from receivers in the plan.
     pub sightings: u64,
@@ -117,6 +124,8 @@ pub struct Counters {
     pub repeats: u64,
     /// Weights that are no whole number of units.
     pub odd_weights: u64,
+    /// Shelves' changes that came after a later measurement had told as much.
+    pub late_changes: u64,
 }
 
 /// The pipeline.
@@ -125,6 +134,7 @@ pub struct Pipeline {
     visits: visit::Visits,
     shelves: shelf::Shelves,
     kiosks: kiosk::Kiosks,
+    notices: notices::Notices,
     seen: seen::Seen,
     ids: Ids,
     random: Random,
@@ -146,6 +156,7 @@ impl Pipeline {
             visits: visit::Visits::new(plan.carriers),
             shelves: shelf::Shelves::new(ids),
             kiosks: kiosk::Kiosks::new(ids),
+            notices: notices::Notices::default(),
             seen: seen::Seen::default(),
             ids,
             random,
@@ -164,7 +175,7 @@ impl Pipeline {
     /// Takes back a note, in the order in which it came out.
     pub fn restore_note(&mut self, note: Note) {
         match note {
-            Note::Seen { id } => {
+            Note::Seen { id } | Note::SeenFact { id } => {
                 self.seen.insert(id);
             }
             Note::Facing { shelf, facing, state } => self.shelves.restore((shelf, facing), state),
@@ -204,15 +215,41 @@ impl Pipeline {
                         touched.push(place);
                     }
                 }
+                Input::ShelfChange(change) => {
+                    let place = (change.shelf, change.facing);
+                    let id = shelf::change_id(self.ids, &change);
+                    if self.is_new(id, |id| Note::Seen { id }) {
+                        self.shelves.handle_change(
+                            &self.plan,
+                            &change,
+                            now,
+                            &mut self.counters,
+                            &mut self.outputs,
+                        );
+                        if !touched.contains(&place) {
+                            touched.push(place);
+                        }
+                    }
+                }
+                Input::ShelfTrouble(trouble) => {
+                    let (id, event) = trouble::event(self.ids, trouble, now);
+                    if self.is_new(id, |id| Note::SeenFact { id }) {
+                        self.outputs.push_back(event);
+                    }
+                }
                 Input::Kiosk(input) => {
                     let id = kiosk::event_id(self.ids, &input);
-                    if self.is_new(id) {
+                    if self.is_new(id, |id| Note::Seen { id }) {
                         self.kiosks.handle(&self.plan, id, input, now, &mut self.random, &mut self.outputs);
                     }
                 }
+                Input::Notice(notice) => {
+                    let name = || EventId((self.random)());
+                    self.notices.handle(notice, now, name, &mut self.outputs);
+                }
                 Input::Count(input) => {
                     let id = counter::event_id(self.ids, &input);
-                    if self.is_new(id) {
+                    if self.is_new(id, |id| Note::Seen { id }) {
                         self.outputs.push_back(counter::event(id, &input, now));
                     }
                 }
@@ -251,10 +288,11 @@ impl Pipeline {
         self.counters
     }
 
-    fn is_new(&mut self, id: EventId) -> bool {
+    /// `note` says in which lane that is remembered: that of the event.
+    fn is_new(&mut self, id: EventId, note: fn(EventId) -> Note) -> bool {
         let new = self.seen.insert(id);
         if new {
-            self.outputs.push_back(Output::Note(Note::Seen { id }));
+            self.outputs.push_back(Output::Note(note(id)));
         } else {
             self.counters.repeats += 1;
         }

@@ -3,10 +3,16 @@
 //! Going down follows the line: capture stops, its channels close, the line ends what is open and makes all durable, the
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
+mod notices;
+
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
-    clock::Clock,
-    config::{self, Config},
+    capture::{
+        Admission, Ingest, Radio, RadioCounters, ble, serial,
+        source::{Notice, stopped},
+    },
+    clock::{Clock, Now},
+    config::{self, Backend, Config},
+    health::Observed,
     line::{Line, LineCounters, LineError},
     local::{
         self,
@@ -34,6 +40,7 @@ const CLOSING: Duration = Duration::from_secs(2);
 const RADIO_QUEUE: usize = 4096;
 /// Requests that wait for the line; more are told to come again.
 const INGEST_QUEUE: usize = 64;
+/// What happened to shelves, on its way to the log.
 /// How long to wait before a radio that failed is started again.
 const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
@@ -96,9 +103,7 @@ pub struct Setup {
 pub struct Agent {
     radio: Radio,
     ingest: mpsc::Sender<Ingest>,
-    spool: Spool,
-    counters: LineCounters,
-    uplink_stats: Arc<uplink::Stats>,
+    observed: Observed,
     line: JoinHandle<Result<(), LineError>>,
     uplink: JoinHandle<()>,
     stop_line: oneshot::Sender<()>,
@@ -112,21 +117,28 @@ impl Agent {
     /// [`LineError`] if the state cannot be opened.
     pub fn start(setup: Setup) -> Result<Self, LineError> {
         let Setup { plan, state_dir, spool, uplink, clock } = setup;
-        let line = Line::open(plan, &state_dir, &spool, clock.clone())?;
+        let line = Line::open(plan.clone(), &state_dir, &spool, clock.clone())?;
         let (radio, heard) = Radio::channel(RADIO_QUEUE);
         let (ingest, requests) = mpsc::channel(INGEST_QUEUE);
         let (stop_line, line_stops) = oneshot::channel::<()>();
         let (leave, leaving) = oneshot::channel();
         let leaving = async { leaving.await.unwrap_or(Duration::ZERO) };
         let uplink_stats = Arc::<uplink::Stats>::default();
-        let (spool, counters) = (line.spool().clone(), line.counters().clone());
-        let uplink = uplink::run(uplink, spool.clone(), clock, uplink_stats.clone(), leaving);
+        let observed = Observed {
+            plan,
+            started_ms: clock.now().mono_ms,
+            clock: clock.clone(),
+            radio: radio.counters().clone(),
+            health: Arc::default(),
+            line: line.counters().clone(),
+            spool: line.spool().clone(),
+            uplink: uplink_stats.clone(),
+        };
+        let uplink = uplink::run(uplink, line.spool().clone(), clock, uplink_stats, leaving);
         Ok(Self {
             radio,
             ingest,
-            spool,
-            counters,
-            uplink_stats,
+            observed,
             line: tokio::spawn(line.run(heard, requests, async { drop(line_stops.await) })),
             uplink: tokio::spawn(uplink),
             stop_line,
@@ -141,13 +153,23 @@ impl Agent {
 
     /// Whether devices' inputs are taken on now.
     pub fn admission(&self) -> Admission {
-        let spool = self.spool.clone();
+        let spool = self.observed.spool.clone();
         Arc::new(move || spool.admit().map_err(|full| full.retry_after))
     }
 
     /// Where devices' inputs go.
     pub fn ingest(&self) -> &mpsc::Sender<Ingest> {
         &self.ingest
+    }
+
+    /// All that shows how it is.
+    pub fn observed(&self) -> &Observed {
+        &self.observed
+    }
+
+    /// Where shelves on serial lines go.
+    fn hands(&self, notices: mpsc::Sender<(Notice, Now)>, clock: Clock) -> serial::Hands {
+        serial::Hands { admission: self.admission(), ingest: self.ingest.clone(), notices, clock }
     }
 
     /// Whether the line has taken everything that was sent to it.
@@ -157,12 +179,12 @@ impl Agent {
 
     /// The spool.
     pub fn spool(&self) -> &Spool {
-        &self.spool
+        &self.observed.spool
     }
 
     /// The pipeline's counters.
     pub fn counters(&self) -> &LineCounters {
-        &self.counters
+        &self.observed.line
     }
 
     /// What became of advertisements before the pipeline.
@@ -172,7 +194,7 @@ impl Agent {
 
     /// The uplink's counters.
     pub fn uplink_stats(&self) -> &Arc<uplink::Stats> {
-        &self.uplink_stats
+        &self.observed.uplink
     }
 
     /// Resolves when the line or the uplink has stopped by itself, which they never do in good order.
@@ -191,7 +213,7 @@ impl Agent {
     /// # Errors
     /// [`AgentError`] if the line failed.
     pub async fn stop(self, deadline: Instant) -> Result<(), AgentError> {
-        let Self { spool, line, uplink, stop_line, leave, .. } = self;
+        let Self { observed: Observed { spool, .. }, line, uplink, stop_line, leave, .. } = self;
         // It may have ended already.
         stop_line.send(()).ok();
         let line = timeout_at(deadline, line).await;
@@ -228,7 +250,7 @@ pub async fn run(
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let uplink = uplink_config(&config, &plan)?;
-    let Config { state_dir, spool, radios, socket, .. } = config;
+    let Config { state_dir, spool, radios, serial, socket, .. } = config;
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
     let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
     let mut agent = Agent::start(setup)?;
@@ -239,11 +261,15 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
-    let router = local::router(plan.clone(), admission, ingest, clock.clone());
-    let tools = router.clone().merge(local::tools_router(agent.spool.clone()));
+    let router = local::router(plan.clone(), admission, ingest, clock.clone(), agent.observed.clone());
+    let tools = router.clone().merge(local::tools_router(agent.spool().clone(), agent.observed.clone()));
     let http = local::run(listener, router, stopped(stopping.clone()));
     let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
     let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
+    let (notices, noticed) = mpsc::channel(notices::QUEUE);
+    tokio::spawn(notices::carry(noticed, agent.observed.health.clone(), agent.ingest.clone()));
+    let hands = agent.hands(notices, clock.clone());
+    let ports = tokio::spawn(serial::run(serial, hands, stopping.clone()));
     let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
@@ -260,10 +286,11 @@ pub async fn run(
     let sources_end = Instant::now() + SOURCES_GRACE;
     let http_ended = timeout_at(sources_end, http).await.is_ok();
     let radios_ended = timeout_at(sources_end, radios).await.is_ok();
-    if !(http_ended && radios_ended) {
-        tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
+    let ports_ended = timeout_at(sources_end, ports).await.is_ok();
+    if !(http_ended && radios_ended && ports_ended) {
+        tracing::warn!(http_ended, radios_ended, ports_ended, "not every source has ended in time");
     }
-    let spool = agent.spool.clone();
+    let spool = agent.spool().clone();
     agent.stop(deadline).await?;
     tracing::info!(waiting_records = spool.backlog(), "down");
     Ok(())
@@ -294,7 +321,10 @@ async fn run_radios(
 ) {
     let adapters: Vec<_> = radios
         .into_iter()
-        .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
+        .filter_map(|radio| match radio.backend {
+            Backend::Bluez { adapter } => Some(ble::Adapter { name: adapter, receiver: radio.receiver }),
+            Backend::Replay { .. } => None,
+        })
         .collect();
     if adapters.is_empty() {
         return;

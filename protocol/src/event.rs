@@ -155,7 +155,7 @@ bodies! {
     /// Events that will not come.
     Gap(Gap) = "gap" on Gaps, published: true;
     /// A period that became no events.
-    CaptureGap(CaptureGap) = "capture_gap" on Gaps, published: false;
+    CaptureGap(CaptureGap) = "capture_gap" on Gaps, published: true;
     /// Units were taken from a facing.
     PickUp(ShelfStep) = "pick_up" on Shelf, published: true;
     /// Units were put on a facing.
@@ -181,23 +181,23 @@ bodies! {
     /// Something lies where it does not belong.
     Misplaced(Misplaced) = "misplaced" on Stock, published: false;
     /// A facing's measurements are not to be trusted.
-    Fault(Fault) = "fault" on Stock, published: false;
+    Fault(Fault) = "fault" on Stock, published: true;
     /// What a beacon tells of itself.
     BeaconTelemetry(BeaconTelemetry) = "beacon_telemetry" on Devices, published: false;
     /// A beacon's battery has to be changed.
     BatteryLow(BatteryLow) = "battery_low" on Devices, published: false;
     /// A device is not heard any more.
-    DeviceSilent(DeviceSilent) = "device_silent" on Devices, published: false;
+    DeviceSilent(DeviceSilent) = "device_silent" on Devices, published: true;
     /// A device is heard again.
-    DeviceBack(DeviceBack) = "device_back" on Devices, published: false;
+    DeviceBack(DeviceBack) = "device_back" on Devices, published: true;
     /// A beacon may have been copied.
     CloneSuspected(CloneSuspected) = "clone_suspected" on Devices, published: false;
     /// A beacon may have been recorded.
     ReplaySuspected(ReplaySuspected) = "replay_suspected" on Devices, published: false;
     /// A radio changed its state.
-    Radio(Radio) = "radio" on Devices, published: false;
+    Radio(Radio) = "radio" on Devices, published: true;
     /// A shelf controller reports a fault.
-    ShelfFault(ShelfFault) = "shelf_fault" on Devices, published: false;
+    ShelfFault(ShelfFault) = "shelf_fault" on Devices, published: true;
 }
 
 /// Whether a number is left out for being zero.

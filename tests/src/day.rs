@@ -6,14 +6,19 @@ use tokio::{
     time::{Instant, sleep},
 };
 use vitrine_agent::{
-    capture::Ingest,
+    capture::{Ingest, Input, source::Notice},
     clock::Clock,
     demo::simulation::Simulation,
     plan, spool,
     supervisor::{Agent, Setup},
     uplink::Config,
 };
-use vitrine_protocol::{Id, topic::Gateway};
+use vitrine_protocol::{
+    Id,
+    event::{DeviceKind, RadioState},
+    time::Timestamp,
+    topic::Gateway,
+};
 
 const STEP_MS: i64 = 15_000;
 const SHOPPERS: usize = 400;
@@ -56,6 +61,22 @@ pub async fn play(broker_port: u16, state_dir: &Path) {
         }
         hand.turn_to(time);
     }
+    for notice in mishaps(simulation.start()) {
+        let (inputs, reply) = (vec![Input::Notice(notice)], oneshot::channel().0);
+        agent.ingest().send(Ingest { at: clock.now(), inputs, reply }).await.unwrap();
+    }
     hand.turn_to(time.plus_ms(AFTER_CLOSING_MS));
     agent.stop(Instant::now() + PATIENCE).await.unwrap();
+}
+
+/// What the simulated store is spared: a radio that is switched off and on, a relay that is silent and comes back.
+fn mishaps(since: Timestamp) -> [Notice; 4] {
+    let (receiver, device) = (Id::new("door").unwrap(), Id::new("ap-1").unwrap());
+    let kind = DeviceKind::Relay;
+    [
+        Notice::Radio { receiver, state: RadioState::Off },
+        Notice::Radio { receiver, state: RadioState::Scanning },
+        Notice::Silent { kind, device, since },
+        Notice::Back { kind, device },
+    ]
 }

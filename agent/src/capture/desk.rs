@@ -6,9 +6,11 @@ use super::{
 };
 use crate::{
     clock::Now,
+    health::Health,
     plan::{Identity, Plan},
     private::Address,
 };
+use futures_util::future::BoxFuture;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
 use vitrine_protocol::Id;
@@ -17,13 +19,19 @@ use vitrine_protocol::Id;
 pub struct Desk {
     plan: Arc<Plan>,
     radio: Radio,
+    health: Arc<Health>,
     notices: mpsc::Sender<(Notice, Now)>,
 }
 
 impl Desk {
     /// Of a plan, with the ends of the channels.
-    pub fn new(plan: Arc<Plan>, radio: Radio, notices: mpsc::Sender<(Notice, Now)>) -> Self {
-        Self { plan, radio, notices }
+    pub fn new(
+        plan: Arc<Plan>,
+        radio: Radio,
+        health: Arc<Health>,
+        notices: mpsc::Sender<(Notice, Now)>,
+    ) -> Self {
+        Self { plan, radio, health, notices }
     }
 
     fn knows(&self, told: &Told) -> bool {
@@ -46,6 +54,7 @@ impl Listener for Desk {
     fn hear(&self, advertisement: &Advertisement<'_>) {
         let &Advertisement { at, receiver, address, rssi_dbm, content } = advertisement;
         let (mut told, malformed) = content.told(&self.plan.layouts);
+        self.health.heard(advertisement);
         self.radio.count(malformed.is_some());
         let counters = self.radio.counters();
         if !self.knows_address(address) {
@@ -66,8 +75,13 @@ impl Listener for Desk {
         }
     }
 
-    fn lost(&self, _receiver: Id, count: u64) {
+    fn lost(&self, receiver: Id, count: u64) {
+        self.health.lost(receiver, count);
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
+    }
+
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.radio.room())
     }
 
     fn notice(&self, notice: Notice, now: Now) {
@@ -108,7 +122,8 @@ mod tests {
     fn the_plans_beacons_pass_and_nothing_else_does() {
         let (radio, mut heard) = Radio::channel(8);
         let (notices, mut noticed) = mpsc::channel(1);
-        let desk = Desk::new(crate::plan::parse(PLAN).map(Arc::new).unwrap(), radio.clone(), notices);
+        let (plan, health) = (crate::plan::parse(PLAN).map(Arc::new).unwrap(), Arc::<Health>::default());
+        let desk = Desk::new(plan, radio.clone(), health.clone(), notices);
         let (known, stranger) = ("c0ffee000001", "c0ffee000002");
         for (address, content, wanted) in [
             (stranger, Content::Frame(frame(2)), true),
@@ -135,5 +150,6 @@ mod tests {
         let notice = Notice::Radio { receiver: Id::new("door").unwrap(), state: RadioState::Off };
         desk.notice(notice.clone(), at);
         assert_eq!(noticed.try_recv().unwrap().0, notice);
+        assert_eq!(health.ears().receivers[&Id::new("door").unwrap()].advertisements, 8);
     }
 }

@@ -10,6 +10,7 @@ use std::{
     io::{self, Write},
     path::Path,
 };
+use vitrine_protocol::Id;
 
 /// Check gateway.toml and store.toml, and tell every problem at once.
 ///
@@ -50,10 +51,11 @@ pub(super) fn load(path: &Path) -> Result<(Config, Plan), Problems> {
         Err(_) => path.with_file_name("store.toml"),
     };
     match (config, plan::load(&plan_path)) {
-        (Ok(config), Ok(plan)) => match unknown_receivers(&config, &plan) {
-            Some(problems) => Err(problems),
-            None => Ok((config, plan)),
-        },
+        (Ok(config), Ok(plan)) => {
+            let mut lines = unknown_receivers(&config, &plan);
+            lines.extend(unknown_facings(&config, &plan));
+            if lines.is_empty() { Ok((config, plan)) } else { Err(Problems { lines }) }
+        }
         (config, plan) => {
             let problems = [config.err(), plan.err()].into_iter().flatten();
             Err(Problems { lines: problems.flat_map(|problems| problems.lines).collect() })
@@ -61,15 +63,26 @@ pub(super) fn load(path: &Path) -> Result<(Config, Plan), Problems> {
     }
 }
 
-fn unknown_receivers(config: &Config, plan: &Plan) -> Option<Problems> {
+fn unknown_receivers(config: &Config, plan: &Plan) -> Vec<String> {
     let unknown = config.radios.iter().filter(|radio| !plan.receivers.contains_key(&radio.receiver));
     let line = |radio: &config::Radio| {
         let (path, receiver) = (config.plan.display(), radio.receiver);
         format!(
             "{path}: [[receivers]] lacks `{receiver}`, which gateway.toml names for {}: add it",
-            radio.adapter
+            radio.backend
         )
     };
-    let lines: Vec<_> = unknown.map(line).collect();
-    (!lines.is_empty()).then_some(Problems { lines })
+    unknown.map(line).collect()
+}
+
+fn unknown_facings(config: &Config, plan: &Plan) -> Vec<String> {
+    let places = config.serial.places();
+    let unknown = places.filter(|(place, _)| !plan.facings.contains_key(place));
+    let line = |((shelf, facing), named_for): ((Id, Id), String)| {
+        let path = config.plan.display();
+        format!(
+            "{path}: [[shelves]] lacks facing `{facing}` of `{shelf}`, which gateway.toml names for {named_for}: add it"
+        )
+    };
+    unknown.map(line).collect()
 }

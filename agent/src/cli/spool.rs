@@ -1,12 +1,11 @@
 //! `vitrine spool`: what waits on this gateway, whether it is whole, what it says, and how to get at what is damaged. One file a
-//! subcommand; how a spool is found is `open`'s, how an event is printed `line`'s, how numbers are `text`'s.
+//! subcommand; how a spool is found is `open`'s, how an event is printed `line`'s, how numbers are [`text`](super::text)'s.
 
 mod dump;
 mod line;
 mod open;
 mod salvage;
 mod stat;
-mod text;
 mod verify;
 
 use clap::Subcommand;

@@ -353,7 +353,11 @@ async fn serve(
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
     let (api, dropped) = oneshot::channel::<()>();
     let shutdown = async { drop(dropped.await) };
-    let router = local::router(plan.clone(), agent.admission(), agent.ingest().clone(), clock.clone());
+    let router = {
+        let (admission, ingest, observed) =
+            (agent.admission(), agent.ingest().clone(), agent.observed().clone());
+        local::router(plan.clone(), admission, ingest, clock.clone(), observed)
+    };
     tokio::spawn(local::run(listener, router, shutdown));
     Ok(Some(api))
 }

@@ -1,5 +1,6 @@
 //! What the uplink has done, for the local page and the metrics.
 
+use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
@@ -11,7 +12,7 @@ use vitrine_protocol::topic::Stream;
 pub struct Stats(Mutex<Snapshot>);
 
 /// The counters at one moment. They start at zero with the agent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Snapshot {
     /// Whether a broker has accepted the connection.
     pub connected: bool,
@@ -38,7 +39,7 @@ pub struct Snapshot {
 }
 
 /// What the broker has acknowledged of one stream.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Published {
     /// Batches, repeats too.
     pub batches: u64,

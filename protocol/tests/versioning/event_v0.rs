@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vitrine_protocol::event::{Action, Body, Event, VERSION};
 
 /// Each event after its head.
-const EVENTS: [&str; 27] = [
+const EVENTS: &[&str] = &[
     r#""type":"carriers","window":{"start":"2026-03-04T11:00:00.000Z","s":14400},"zone":"shoes","visits":61,"dwell":[{"from_s":0,"to_s":120,"n":23},{"from_s":120,"to_s":null,"n":38}],"k":10"#,
     r#""type":"flow","window":{"start":"2026-03-04T11:00:00.000Z","s":14400,"part":2},"from":"shoes","to":"fitting","n":42,"k":20"#,
     r#""type":"trace","window":{"start":"2026-03-04T11:00:00.000Z","s":14400},"rung":"department_path_4h","path":["entrance","shoes","checkout"],"n":14,"dwell":"15-30min","k":10"#,
@@ -33,6 +33,15 @@ const EVENTS: [&str; 27] = [
     r#""type":"till_count","counter":"till-1","transactions":4"#,
     r#""type":"out_of_stock","shelf":"shelf-1","facing":"right","sku":"4711-43""#,
     r#""type":"restock","shelf":"shelf-1","facing":"right","sku":"4711-43","level":12,"empty_s":5400"#,
+    r#""type":"capture_gap","capture":"radio","device":"front","from":"2026-03-04T11:00:00.000Z","to":"2026-03-04T11:05:00.000Z","reason":"capture_down","exact":false"#,
+    r#""type":"capture_gap","capture":"all","from":"2026-03-04T11:00:00.000Z","to":"2026-03-04T11:05:00.000Z","reason":"restart","exact":true"#,
+    r#""type":"device_silent","kind":"relay","device":"ap-3","since":"2026-03-04T11:00:00.000Z""#,
+    r#""type":"device_back","kind":"shelf","device":"s1""#,
+    r#""type":"radio","receiver":"front","state":"off""#,
+    r#""type":"fault","shelf":"shelf-1","facing":"left","fault":"out_of_range","active":true"#,
+    r#""type":"fault","shelf":"shelf-1","facing":"left","fault":"no_signal","active":false"#,
+    r#""type":"shelf_fault","shelf":"shelf-1","fault":"lost_reports","active":true"#,
+    r#""type":"shelf_fault","shelf":"shelf-1","fault":"configuration","active":false"#,
 ];
 
 #[test]

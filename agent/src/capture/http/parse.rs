@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use vitrine_protocol::{
     Id,
     event::{Action, EventId, Fulfilment},
+    shelf::Quantity,
 };
 
 pub(super) fn shelf_readings(plan: &Plan, body: &[u8]) -> Result<Vec<Input>, Problem> {
@@ -18,7 +19,8 @@ pub(super) fn shelf_readings(plan: &Plan, body: &[u8]) -> Result<Vec<Input>, Pro
         if !plan.facings.contains_key(&(shelf, facing)) {
             return Err(item.problem("facing", "the plan has no such facing on this shelf"));
         }
-        Ok(Input::Shelf(ShelfReading { shelf, facing, boot, counter, grams }))
+        let (age_ms, quantity, settled) = (0, Quantity::Grams(grams), false);
+        Ok(Input::Shelf(ShelfReading { shelf, facing, boot, counter, age_ms, quantity, settled }))
     })
 }
 

@@ -1,6 +1,7 @@
 //! `vitrine spool salvage`
 
-use super::{line, text};
+use super::line;
+use crate::cli::text;
 use crate::spool::{self, Recovered, Salvage};
 use anyhow::{Context, bail};
 use std::{

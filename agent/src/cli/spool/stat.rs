@@ -1,10 +1,8 @@
 //! `vitrine spool stat`
 
-use super::{
-    open::{self, Opened, Which},
-    text::{self, Table},
-};
+use super::open::{self, Opened, Which};
 use crate::{
+    cli::text::{self, Table},
     clock::Clock,
     spool::{LaneStanding, Standing, Stats, StreamStanding},
 };

@@ -1,10 +1,10 @@
 //! `vitrine spool verify`
 
-use super::{
-    open::{self, Which},
-    text,
+use super::open::{self, Which};
+use crate::{
+    cli::text,
+    spool::{self, Consequence, Damage, Finding, Verified},
 };
-use crate::spool::{self, Consequence, Damage, Finding, Verified};
 use anyhow::bail;
 use std::fmt;
 
