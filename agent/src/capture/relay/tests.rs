@@ -3,12 +3,18 @@
 
 use super::{protobuf::write, *};
 use crate::{
-    capture::Told,
+    capture::{
+        Radio, Told,
+        desk::Desk,
+        source::{Advertisement, Listener},
+    },
     plan::{Identity, Layouts},
 };
 use expect_test::Expect;
 use proptest::prelude::*;
-use vitrine_protocol::{event::Clock, layout::Payload};
+use std::sync::Arc;
+use tokio::sync::mpsc;
+use vitrine_protocol::{Id, event::Clock, layout::Payload};
 
 /// What a message gives, one advertisement a line, and what became of the rest.
 pub(super) fn check(format: &Format, topic: &str, payload: &[u8], expected: Expect) {
@@ -161,19 +167,20 @@ fn messages(on_air: OnAir) -> Vec<(Format, String, Vec<u8>)> {
     messages
 }
 
-/// What a sighting rests on: who, how near, and which beacon of the plan.
-type Sighting = (Option<Address>, Option<i8>, Vec<Identity>);
-
-fn sightings(advertisements: impl FnOnce(&mut dyn FnMut(Relayed<'_>))) -> Vec<Sighting> {
-    let plan = crate::plan::parse(PLAN).unwrap();
-    let mut sightings = Vec::new();
+/// What the pipeline is told of advertisements.
+fn sightings(
+    advertisements: impl FnOnce(&mut dyn FnMut(Relayed<'_>)),
+) -> Vec<(Option<Address>, i8, Option<Identity>)> {
+    let (radio, mut heard) = Radio::channel(8);
+    let plan = crate::plan::parse(PLAN).map(Arc::new).unwrap();
+    let desk = Desk::new(plan, radio, Arc::default(), mpsc::channel(1).0);
+    let at = Now { mono_ms: 1, utc: Timestamp::from_ms(1), source: Clock::Synced };
+    let receiver = Id::new("door").unwrap();
     advertisements(&mut |Relayed { address, rssi_dbm, content, .. }| {
-        let told = content.told(&plan.layouts).0;
-        let by_frame = told.iter().filter_map(|told| told.frame.as_ref().and_then(Identity::of));
-        let known = by_frame.chain(address.map(Identity::Address)).filter(|it| plan.beacons.contains_key(it));
-        sightings.push((address, rssi_dbm, known.collect()));
+        desk.hear(&Advertisement { at, receiver, address, rssi_dbm, content });
     });
-    sightings
+    let heard = std::iter::from_fn(|| heard.try_recv().ok());
+    heard.map(|heard| (heard.address, heard.rssi_dbm, heard.frame.as_ref().and_then(Identity::of))).collect()
 }
 
 proptest! {
@@ -189,7 +196,7 @@ proptest! {
             content: Content::Raw(&octets),
             heard: Heard::Unknown,
         }));
-        prop_assert_eq!(direct[0].2.len(), 1);
+        prop_assert_eq!(direct.len(), 1);
         for (format, topic, payload) in messages(on_air) {
             let mut summary = Err(Unreadable::TooLong { octets: 0 });
             let relayed = sightings(|each| {
