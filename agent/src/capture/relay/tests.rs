@@ -172,8 +172,8 @@ fn sightings(
     advertisements: impl FnOnce(&mut dyn FnMut(Relayed<'_>)),
 ) -> Vec<(Option<Address>, i8, Option<Identity>)> {
     let (radio, mut heard) = Radio::channel(8);
-    let desk =
-        Desk::new(crate::plan::parse(PLAN).map(Arc::new).unwrap(), radio, Arc::default(), mpsc::channel(1).0);
+    let plan = crate::plan::parse(PLAN).map(Arc::new).unwrap();
+    let desk = Desk::new(plan, radio, Arc::default(), mpsc::channel(1).0);
     let at = Now { mono_ms: 1, utc: Timestamp::from_ms(1), source: Clock::Synced };
     let receiver = Id::new("door").unwrap();
     advertisements(&mut |Relayed { address, rssi_dbm, content, .. }| {
