@@ -1,5 +1,6 @@
 //! The tables `[[relays]]` and `[[satellites]]`: who else hears for this hub, and which receivers of the plan they are.
 
+use super::mapping;
 use crate::{
     capture::relay::Format,
     document::{Report, Table},
@@ -134,16 +135,25 @@ pub(super) fn read_satellites(
 }
 
 fn read_format(table: &mut Table<'_>, report: &mut Report) -> Option<Format> {
-    table.required::<String>("format", report).and_then(|name| {
-        let format = Format::named(name.get_ref());
-        if format.is_none() {
-            report.at(
-                name.span(),
-                "`format`: write the make of the scanner, such as \"ruuvi\"; docs/relays.md has all",
-            );
+    let name = table.required::<String>("format", report);
+    let (mapping, span) = (table.table("mapping", report), table.span.clone());
+    let name = name?;
+    if name.get_ref() != "mapping" {
+        if mapping.is_some() {
+            report.at(span, "a relay with a mapping has format = \"mapping\"");
         }
-        format
-    })
+        let make = Format::MAKES.into_iter().find(|(make, _)| make == name.get_ref());
+        if make.is_none() {
+            let makes = Format::MAKES.map(|(make, _)| make).join(", ");
+            report.at(name.span(), format!("`format`: write one of {makes}, or \"mapping\" for any other"));
+        }
+        return make.map(|(_, format)| format);
+    }
+    let Some(mapping) = mapping else {
+        report.at(span, "a mapping is missing: write [relays.mapping] below; docs/relays.md shows how");
+        return None;
+    };
+    mapping::read(mapping, report).map(Format::Mapping)
 }
 
 fn read_topics(
@@ -155,8 +165,7 @@ fn read_topics(
 ) -> Vec<String> {
     let written = table.optional::<Vec<String>>("topics", report);
     let span = written.as_ref().map_or(table.span.clone(), |topics| topics.span());
-    let usual =
-        || format.filter(|_| has_broker).and_then(Format::topics).map(str::to_owned).into_iter().collect();
+    let usual = || format.filter(|_| has_broker).and_then(Format::topics).into_iter().collect();
     let topics: Vec<String> = written.map_or_else(usual, toml::Spanned::into_inner);
     if !topics.is_empty() && !has_broker {
         report.at(
@@ -273,7 +282,7 @@ mod tests {
             gateway.toml:9:10: `topics`: what comes on `ruuvi/x/+` may be relay `a`'s: give each its own, or let both share an entry with `receivers`
             gateway.toml:10:10: `late_s` must be from 1 to 120
             gateway.toml:11:1: a relay has one `receiver` of the plan, or `receivers`: write receiver = "door" or receivers = { "AABBCCDDEEFF" = "door" }
-            gateway.toml:13:10: `format`: write the make of the scanner, such as "ruuvi"; docs/relays.md has all"#]]
+            gateway.toml:13:10: `format`: write one of minew, ruuvi, openmqttgateway, espresense, aruba, cisco, or "mapping" for any other"#]]
         .assert_eq(&read_all(text, true).unwrap_err().to_string());
         let text = "[[relays]]\nid = 'a'\nformat = 'ruuvi'\nreceiver = 'door'\ntopics = ['t', 'vitrine-local/x']\n[[satellites]]\nid = 's'\n";
         expect![[r#"
