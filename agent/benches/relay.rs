@@ -45,12 +45,12 @@ fn main() {
     ];
     for (name, format, topic, payload) in samples {
         let read =
-            || format.read(black_box(&Message { topic, payload }), &mut |relayed| drop(black_box(relayed)));
+            || format.read(black_box(&Message { topic, payload }), &mut |relayed| _ = black_box(relayed));
         let advertisements = read().unwrap().read;
         let mut rounds: Vec<f64> = (0..ROUNDS)
             .map(|_| {
                 let started = Instant::now();
-                (0..ROUND).for_each(|_| drop(black_box(read())));
+                (0..ROUND).for_each(|_| _ = black_box(read()));
                 started.elapsed().as_secs_f64()
             })
             .collect();

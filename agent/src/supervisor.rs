@@ -10,13 +10,13 @@ mod sources;
 
 use crate::{
     capture::{
-        Admission, Ingest, Radio, RadioCounters, ble,
+        Admission, Ingest, Radio, RadioCounters,
         desk::Desk,
         http, serial,
         source::{AdvertSource, Notice, SourceError, stopped},
     },
     clock::{Clock, Now},
-    config::{self, Backend, Config},
+    config::{self, Config},
     health::Observed,
     line::{Line, LineCounters, LineError},
     local::{
@@ -32,7 +32,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 /// From the request to go down until the process may end.
@@ -45,9 +45,6 @@ const CLOSING: Duration = Duration::from_secs(2);
 const RADIO_QUEUE: usize = 4096;
 /// Requests that wait for the line; more are told to come again.
 const INGEST_QUEUE: usize = 64;
-/// What happened to shelves, on its way to the log.
-/// How long to wait before a radio that failed is started again.
-const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the agent could not be started, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -84,7 +81,7 @@ pub enum AgentError {
         /// What was said.
         error: io::Error,
     },
-    /// A source is at its end.
+    /// A source is at its end; everything else went down in order.
     #[error(transparent)]
     Source(#[from] SourceError),
     /// A task ended that should not.
@@ -289,7 +286,6 @@ pub async fn run(
     let sources = tokio::spawn(sources::run(sources, desk, clock.clone(), stopping.clone(), failed));
     let hands = agent.hands(notices, clock.clone());
     let ports = tokio::spawn(serial::run(serial, hands, stopping.clone()));
-    let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
 
     let mut shutdown = pin!(shutdown);
     let result = tokio::select! {
@@ -301,26 +297,22 @@ pub async fn run(
     };
     let deadline = Instant::now() + GRACE - CLOSING;
     stop.send_replace(true);
-    result?;
+    // A lost source is no reason to lose what is in hand.
+    if !matches!(result, Ok(()) | Err(AgentError::Source(_))) {
+        return result;
+    }
     tracing::info!("going down");
     let sources_end = Instant::now() + SOURCES_GRACE;
     let http_ended = timeout_at(sources_end, http).await.is_ok();
-    let radios_ended = timeout_at(sources_end, radios).await.is_ok();
     let sources_ended = timeout_at(sources_end, sources).await.is_ok();
     let ports_ended = timeout_at(sources_end, ports).await.is_ok();
-    if !(http_ended && radios_ended && sources_ended && ports_ended) {
-        tracing::warn!(
-            http_ended,
-            radios_ended,
-            sources_ended,
-            ports_ended,
-            "not every source has ended in time"
-        );
+    if !(http_ended && sources_ended && ports_ended) {
+        tracing::warn!(http_ended, sources_ended, ports_ended, "not every source has ended in time");
     }
     let spool = agent.spool().clone();
     agent.stop(deadline).await?;
     tracing::info!(waiting_records = spool.backlog(), "down");
-    Ok(())
+    result
 }
 
 /// The sources of a satellite's radios.
@@ -340,39 +332,5 @@ fn credentials(broker: &config::Broker) -> Result<Option<(String, String)>, Agen
     match std::fs::read_to_string(path) {
         Ok(password) => Ok(Some((user.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))),
         Err(error) => Err(AgentError::Password { path: path.clone(), error }),
-    }
-}
-
-/// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.
-async fn run_radios(
-    radios: Vec<config::Radio>,
-    plan: Arc<Plan>,
-    radio: Radio,
-    clock: Clock,
-    stopping: watch::Receiver<bool>,
-) {
-    let adapters: Vec<_> = radios
-        .into_iter()
-        .filter_map(|radio| match radio.backend {
-            Backend::Bluez { adapter } => Some(ble::Adapter { name: adapter, receiver: radio.receiver }),
-            Backend::Replay { .. } => None,
-        })
-        .collect();
-    if adapters.is_empty() {
-        return;
-    }
-    loop {
-        match ble::run(&adapters, &plan.layouts, radio.clone(), clock.clone(), stopped(stopping.clone()))
-            .await
-        {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(%error, "no radio; trying again in {} s", RADIO_AGAIN_AFTER.as_secs());
-            }
-        }
-        tokio::select! {
-            () = sleep(RADIO_AGAIN_AFTER) => {}
-            () = stopped(stopping.clone()) => return,
-        }
     }
 }

@@ -64,10 +64,15 @@ impl Agent {
 
     /// Gives the agent the adapter `hci0` of the BlueZ on `bus_address`, as a receiver of its plan.
     pub fn with_radio(mut self, bus_address: &str, receiver: &str) -> Self {
-        let path = self.directory.path().join("gateway.toml");
-        let radio = format!("[[radios]]\nadapter = \"hci0\"\nreceiver = \"{receiver}\"\n");
-        fs::write(&path, fs::read_to_string(&path).unwrap() + &radio).unwrap();
         self.environment.push(("DBUS_SYSTEM_BUS_ADDRESS".into(), bus_address.into()));
+        self.with(&format!("[[radios]]\nadapter = \"hci0\"\nreceiver = \"{receiver}\"\n"))
+    }
+
+    /// Adds `toml` at the end of its gateway.toml.
+    #[must_use]
+    pub fn with(self, toml: &str) -> Self {
+        let path = self.directory.path().join("gateway.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + toml).unwrap();
         self
     }
 

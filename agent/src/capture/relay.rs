@@ -39,6 +39,7 @@ pub const ITEMS_MAX: usize = 2048;
 
 /// The make of a relay, by what it sends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[allow(clippy::large_enum_variant, reason = "a store has a handful of relays")]
 pub enum Format {
     /// Minew's gateways.
     Minew,
@@ -172,18 +173,22 @@ impl Format {
         ("cisco", Self::Cisco),
     ];
 
-    /// The MQTT topics on which relays send unless they are set up otherwise; `None` where they do not by themselves.
-    pub fn topics(&self) -> Option<String> {
-        let topics = match self {
-            Self::Minew => "/gw/+/status",
-            Self::Ruuvi => "ruuvi/#",
-            Self::OpenMqttGateway => "home/+/BTtoMQTT/#",
-            Self::Espresense => "espresense/devices/#",
-            Self::Aruba => return None,
-            Self::Cisco => "cisco/iotorchestrator/v1/#",
-            Self::Mapping(mapping) => return mapping.topic.as_ref().map(mapping::Topic::filter),
-        };
-        Some(topics.to_owned())
+    /// The format of a make.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::MAKES.into_iter().find_map(|(make, format)| (make == name).then_some(format))
+    }
+
+    /// The MQTT topic filter of what relays send unless they are set up otherwise; `None` where they do not by themselves.
+    pub fn topics(&self) -> Option<&str> {
+        match self {
+            Self::Minew => Some("/gw/+/status"),
+            Self::Ruuvi => Some("ruuvi/#"),
+            Self::OpenMqttGateway => Some("home/+/BTtoMQTT/#"),
+            Self::Espresense => Some("espresense/devices/#"),
+            Self::Aruba => None,
+            Self::Cisco => Some("cisco/iotorchestrator/v1/#"),
+            Self::Mapping(mapping) => mapping.topic.as_ref().map(mapping::Topic::filter),
+        }
     }
 
     /// The advertisements of a message, each to `each`, in order. A message that says something else (a relay's own state, say)

@@ -60,14 +60,24 @@ impl Setup {
     pub fn places(&self) -> impl Iterator<Item = ((Id, Id), String)> {
         let of_controllers = self.controllers.iter().flat_map(|controller| {
             let named_for = format!("controller {}", controller.serial_number);
-            let facings = controller.facings.iter().flatten();
-            facings.map(move |&facing| ((controller.shelf, facing), named_for.clone()))
+            controller.places().map(move |place| (place, named_for.clone()))
         });
-        let of_scales = self.ports.iter().filter_map(|port| match &port.protocol {
+        let of_ports = self.ports.iter().flat_map(|port| {
+            let named_for = port.path.display().to_string();
+            port.places().map(move |place| (place, named_for.clone()))
+        });
+        of_controllers.chain(of_ports)
+    }
+}
+
+impl Port {
+    /// The shelf and facing that the port itself belongs to, where it does.
+    pub fn places(&self) -> impl Iterator<Item = (Id, Id)> {
+        let place = match &self.protocol {
             Protocol::Vitrine => None,
-            Protocol::Scale(scale) => Some(((scale.shelf, scale.facing), port.path.display().to_string())),
-        });
-        of_controllers.chain(of_scales)
+            Protocol::Scale(scale) => Some((scale.shelf, scale.facing)),
+        };
+        place.into_iter()
     }
 }
 

@@ -1,13 +1,44 @@
-//! The table `mapping` of a relay: where in the JSON of a scanner of any other make things stand.
+//! What a relay sends: its `format`, and with "mapping" the table of where in its JSON things stand.
 
 use crate::{
-    capture::relay::mapping::{Encoding, Mapping, TimeUnit},
+    capture::relay::{
+        Format,
+        mapping::{Encoding, Mapping, TimeUnit},
+    },
     document::{Report, Table},
 };
 use std::str::FromStr;
 
-/// Reads the table.
-pub fn read(mut table: Table<'_>, report: &mut Report) -> Option<Mapping> {
+/// Reads the keys `format` and `mapping` of a relay's table.
+pub fn read_format(relay: &mut Table<'_>, report: &mut Report) -> Option<Format> {
+    let name = relay.required::<String>("format", report);
+    let mapping = relay.table("mapping", report);
+    let name = name?;
+    match (name.get_ref().as_str(), mapping) {
+        ("mapping", Some(mapping)) => read(mapping, report).map(Format::Mapping),
+        ("mapping", None) => {
+            report.at(
+                name.span(),
+                "\"mapping\" needs a table `mapping`: write [relays.mapping] and its keys below",
+            );
+            None
+        }
+        (make, None) => {
+            let format = Format::named(make);
+            if format.is_none() {
+                let makes = Format::MAKES.map(|(make, _)| format!("\"{make}\"")).join(", ");
+                report.at(name.span(), format!("`format`: write one of {makes} or \"mapping\""));
+            }
+            format
+        }
+        (_, Some(mapping)) => {
+            report.at(mapping.span, "a mapping goes with format = \"mapping\" only: leave out one of them");
+            None
+        }
+    }
+}
+
+fn read(mut table: Table<'_>, report: &mut Report) -> Option<Mapping> {
     let problems = report.count();
     let topic = parsed(&mut table, "topic", report);
     let list = parsed(&mut table, "list", report);
@@ -89,22 +120,30 @@ fn both<A, B>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::document::{self, Problems};
-    use expect_test::expect;
+    use crate::{
+        capture::relay::Message,
+        document::{self, Problems},
+    };
+    use expect_test::{Expect, expect};
     use std::path::Path;
 
-    fn parse(text: &str) -> Result<Mapping, Problems> {
+    fn parse(text: &str) -> Result<Format, Problems> {
         document::parse(Path::new("gateway.toml"), text, |table, report| {
-            let mapping = table.table("mapping", report)?;
-            read(mapping, report)
+            let format = read_format(table, report);
+            table.finish(report);
+            format
         })
+    }
+
+    fn check(text: &str, problems: Expect) {
+        problems.assert_eq(&parse(text).unwrap_err().to_string());
     }
 
     #[test]
     fn what_is_said_is_taken() {
-        let mapping = parse(
-            "[mapping]\ntopic = 'scan/{relay}'\nlist = 'seen'\nrelay = '/gw'\naddress = 'mac'\nrssi = 'rssi'\n\
-             raw = 'adv'\nencoding = 'base64'\ntime = 'age'\ntime_unit = 'age_ms'\n",
+        let format = parse(
+            "format = 'mapping'\n[mapping]\ntopic = 'scan/{relay}'\nlist = 'seen'\nrelay = '/gw'\naddress = 'mac'\n\
+             rssi = 'rssi'\nraw = 'adv'\nencoding = 'base64'\ntime = 'age'\ntime_unit = 'age_ms'\n",
         );
         let path = |text: &str| text.parse().ok();
         let expected = Mapping {
@@ -118,29 +157,66 @@ mod tests {
             time: path("age").zip(Some(TimeUnit::AgeMs)),
             ..Mapping::default()
         };
-        assert_eq!(mapping.unwrap(), expected);
+        assert_eq!(format.unwrap(), Format::Mapping(expected));
+        for (make, format) in Format::MAKES {
+            assert_eq!(parse(&format!("format = '{make}'\n")).unwrap(), format);
+        }
     }
 
     #[test]
     fn what_is_wrong_is_told() {
-        let text = "[mapping]\ntopic = 'a/{room}'\nlist = 'a..b'\nadress = 'mac'\nservice_uuid = 'uuid'\n\
-                    encoding = 'hexadecimal'\ntime = 'ts'\ntime_unit = 's'\n";
-        expect![[r#"
-            gateway.toml:1:1: `service_uuid` and `service_data` go together: write both, or neither
-            gateway.toml:2:9: `topic`: `{room}` is no level: write a text, +, {relay} or {address}, and # at the end
-            gateway.toml:3:8: `list`: a path has a name between all dots: write one such as `data.mac` or `/data/mac`
-            gateway.toml:4:1: unknown key `adress`: did you mean `address`?
-            gateway.toml:6:12: `encoding`: write "hex" or "base64"
-            gateway.toml:8:13: `time_unit`: write "unix_s", "unix_ms", "rfc3339", "age_s" or "age_ms""#]].assert_eq(&parse(text).unwrap_err().to_string());
-        expect![[r#"gateway.toml:1:1: the mapping tells no sender apart: write raw = "where the advertisement stands", or manufacturer_data, service_data or address"#]].assert_eq(&parse("[mapping]\nrssi = 'rssi'\n").unwrap_err().to_string());
+        check(
+            "format = 'mapping'\n[mapping]\ntopic = 'a/{room}'\nlist = 'a..b'\nadress = 'mac'\nservice_uuid = 'uuid'\n\
+             encoding = 'hexadecimal'\ntime = 'ts'\ntime_unit = 's'\n",
+            expect![[r#"
+                gateway.toml:2:1: `service_uuid` and `service_data` go together: write both, or neither
+                gateway.toml:3:9: `topic`: `{room}` is no level: write a text, +, {relay} or {address}, and # at the end
+                gateway.toml:4:8: `list`: a path has a name between all dots: write one such as `data.mac` or `/data/mac`
+                gateway.toml:5:1: unknown key `adress`: did you mean `address`?
+                gateway.toml:7:12: `encoding`: write "hex" or "base64"
+                gateway.toml:9:13: `time_unit`: write "unix_s", "unix_ms", "rfc3339", "age_s" or "age_ms""#]],
+        );
+        check(
+            "format = 'mapping'\n[mapping]\nrssi = 'rssi'\n",
+            expect![[
+                r#"gateway.toml:2:1: the mapping tells no sender apart: write raw = "where the advertisement stands", or manufacturer_data, service_data or address"#
+            ]],
+        );
+        check(
+            "format = 'mapping'\n",
+            expect![[
+                r#"gateway.toml:1:10: "mapping" needs a table `mapping`: write [relays.mapping] and its keys below"#
+            ]],
+        );
+        check(
+            "format = 'ruvi'\n",
+            expect![[
+                r#"gateway.toml:1:10: `format`: write one of "minew", "ruuvi", "openmqttgateway", "espresense", "aruba", "cisco" or "mapping""#
+            ]],
+        );
+        check(
+            "format = 'ruuvi'\n[mapping]\n",
+            expect![[
+                r#"gateway.toml:2:1: a mapping goes with format = "mapping" only: leave out one of them"#
+            ]],
+        );
     }
 
     /// The example of the documentation is one that the agent reads.
     #[test]
     fn the_documented_example_is_read() {
         let page = include_str!("../../../docs/relays.md");
-        let example = page.split("```toml").find(|part| part.contains("[relays.mapping]")).unwrap();
-        let example = example.split("```").next().unwrap().split("[relays.mapping]").nth(1).unwrap();
-        assert!(parse(&format!("[mapping]{example}")).unwrap().raw.is_some());
+        let example = page.split("```toml").nth(1).and_then(|part| part.split("```").next()).unwrap();
+        let mapping = example.split("[relays.mapping]").nth(1).unwrap();
+        let Format::Mapping(mapping) = parse(&format!("format = 'mapping'\n[mapping]{mapping}")).unwrap()
+        else {
+            panic!()
+        };
+        let message = br#"{"gateway":"door","data":{"devices":[{"mac":"c3:00:00:00:00:01","rssi":-61,"payload":"020106","seen_at":1772622000000}]}}"#;
+        let message = Message { topic: "scanners/1/seen", payload: message };
+        let mut relays = Vec::new();
+        let read = Format::Mapping(mapping)
+            .read(&message, &mut |relayed| relays.push(relayed.relay.map(str::to_owned)));
+        assert_eq!((read.unwrap().read, relays), (1, vec![Some("door".to_owned())]));
     }
 }

@@ -4,7 +4,7 @@ use crate::{
     capture::serial::{Controller, Framing, Pattern, Port, Protocol, ScaleSettings, Settle, Setup, Unit},
     document::{Report, Table},
 };
-use std::collections::HashSet;
+use std::{collections::HashSet, ops::Range};
 use vitrine_protocol::{
     Id,
     shelf::{CHANNELS_MAX, ChannelConfig, TEXT_MAX, Text},
@@ -20,34 +20,50 @@ const NO_FACING: &str = "-";
 
 /// Takes both lists out of the file.
 pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Setup {
-    let controllers = table.tables("shelf_controllers", report);
-    let controllers: Vec<_> =
-        controllers.into_iter().filter_map(|controller| read_controller(controller, report)).collect();
-    let mut ports: Vec<Port> = Vec::new();
+    let (mut setup, mut places) = (Setup::default(), Places::default());
+    for controller in table.tables("shelf_controllers", report) {
+        let span = controller.span.clone();
+        let Some(controller) = read_controller(controller, report) else { continue };
+        if setup.controllers.iter().any(|other| other.serial_number == controller.serial_number) {
+            let serial_number = controller.serial_number;
+            report.at(span.clone(), format!("controller {serial_number} is there already: write each once"));
+        }
+        places.add(controller.places(), &span, report);
+        setup.controllers.push(controller);
+    }
     for port in table.tables("serial", report) {
         let span = port.span.clone();
         let Some(port) = read_port(port, report) else { continue };
-        if ports.iter().any(|other| other.path == port.path) {
-            report.at(span, format!("{} is there already: write each port once", port.path.display()));
-        } else if port.protocol == Protocol::Vitrine && controllers.is_empty() {
+        if setup.ports.iter().any(|other| other.path == port.path) {
+            let path = port.path.display();
+            report.at(span.clone(), format!("{path} is there already: write each port once"));
+        } else if port.protocol == Protocol::Vitrine && setup.controllers.is_empty() {
             report.at(
-                span,
+                span.clone(),
                 "no controller may speak on this port: add [[shelf_controllers]] with serial_number, shelf and facings",
             );
         }
-        ports.push(port);
-    }
-    let setup = Setup { ports, controllers };
-    let mut places = HashSet::new();
-    for ((shelf, facing), named_for) in setup.places() {
-        if !places.insert((shelf, facing)) {
-            report.at(
-                table.span.clone(),
-                format!("{named_for}: facing `{facing}` of `{shelf}` is measured twice: name it once"),
-            );
-        }
+        places.add(port.places(), &span, report);
+        setup.ports.push(port);
     }
     setup
+}
+
+/// The facings that are measured, each to be named once.
+#[derive(Default)]
+struct Places(HashSet<(Id, Id)>);
+
+impl Places {
+    fn add(&mut self, new: impl Iterator<Item = (Id, Id)>, span: &Range<usize>, report: &mut Report) {
+        for (shelf, facing) in new {
+            if !self.0.insert((shelf, facing)) {
+                report.at(
+                    span.clone(),
+                    format!("facing `{facing}` of `{shelf}` is measured twice: name it once"),
+                );
+            }
+        }
+    }
 }
 
 fn read_controller(mut table: Table<'_>, report: &mut Report) -> Option<Controller> {
@@ -281,10 +297,16 @@ facings = []
 settings = { sample_ms = 0, samples = 1 }
 [[shelf_controllers]]
 shelf = 's2'
+[[shelf_controllers]]
+serial_number = 'VS-1'
+shelf = 's3'
+facings = ['a', 'a']
+[[shelf_controllers]]
+serial_number = 'VS-1'
+shelf = 's3'
+facings = ['b']
 ";
         expect![[r#"
-            gateway.toml:1:1: /dev/ttyUSB1: facing `a` of `s1` is measured twice: name it once
-            gateway.toml:2:1: no controller may speak on this port: add [[shelf_controllers]] with serial_number, shelf and facings
             gateway.toml:5:8: `baud` must be one of 1200, 2400, 4800, 9600, 19200, 38400, 57600, 115200, 230400, 460800, 921600
             gateway.toml:6:11: `framing`: write data bits, parity and stop bits, such as "8N1" or "7E1"
             gateway.toml:7:1: unknown key `pattern`: [[serial]] knows port, protocol, baud, framing
@@ -297,11 +319,14 @@ shelf = 's2'
             gateway.toml:22:8: `unit`: write "g", "kg", "lb" or "oz"
             gateway.toml:23:8: `poll`: write what the scale is asked with, 1 to 32 characters, such as "W\r\n"
             gateway.toml:25:1: /dev/ttyUSB1 is there already: write each port once
+            gateway.toml:25:1: facing `a` of `s1` is measured twice: name it once
             gateway.toml:32:17: `serial_number`: write at most 32 characters, as the controller tells it
             gateway.toml:34:11: `facings` has one for each channel, from channel 0: 1 to 16, "-" for none
             gateway.toml:35:12: `sample_ms` of 0 measures nothing: write at least 1
             gateway.toml:35:29: unknown key `samples`: did you mean `sample_ms`?
             gateway.toml:36:1: [[shelf_controllers]] lacks `facings`: write facings = a list in brackets
-            gateway.toml:36:1: a shelf controller needs `serial_number`: write it as the controller tells it, in quotes"#]].assert_eq(&parse(text).unwrap_err().to_string());
+            gateway.toml:36:1: a shelf controller needs `serial_number`: write it as the controller tells it, in quotes
+            gateway.toml:38:1: facing `a` of `s3` is measured twice: name it once
+            gateway.toml:42:1: controller VS-1 is there already: write each once"#]].assert_eq(&parse(text).unwrap_err().to_string());
     }
 }

@@ -136,7 +136,7 @@ mod tests {
     #[test]
     fn what_is_no_advertisement_is_passed_over_and_what_is_bad_counted() {
         let check = |payload: &str, expected| {
-            check(&Format::OpenMqttGateway, "home/door/SYStoMQTT", payload.as_bytes(), expected)
+            check(&Format::OpenMqttGateway, "home/door/SYStoMQTT", payload.as_bytes(), expected);
         };
         check(r#"{"uptime":12,"version":"v1.8.1"}"#, expect![[r#""#]]);
         check(

@@ -64,7 +64,10 @@ pub(super) fn read(message: &Message<'_>, items: &mut Items<'_>) -> Result<(), U
             let octets = match data.map(|data| json::item(data).map(|Text(digits)| hex::decode(&*digits))) {
                 None => None,
                 Some(Some(Ok(octets))) => Some(octets),
-                Some(_) => return Ok(items.bad()),
+                Some(_) => {
+                    items.bad();
+                    return Ok(());
+                }
             };
             items.good(Relayed {
                 relay: outer.gw_mac.as_ref().map(|Text(mac)| &**mac).or(gateway),

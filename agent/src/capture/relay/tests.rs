@@ -274,3 +274,11 @@ fn relays_are_told_apart_by_their_names() {
     assert_eq!(plain_name("AC:23:3F:C0:00:01"), "ac233fc00001");
     assert_ne!(plain_name("door-1"), plain_name("door-2"));
 }
+
+#[test]
+fn every_make_is_in_the_documentation() {
+    let page = include_str!("../../../../docs/relays.md");
+    for (make, _) in Format::MAKES {
+        assert!(page.contains(&format!("\n| `{make}` | ")), "{make}");
+    }
+}

@@ -38,7 +38,7 @@ const ASK_SELDOM_MS: u64 = 10_000;
 /// A controller that has said nothing for so long is asked whether it is there.
 const ASK_AFTER_MS: u64 = 20_000;
 /// How often a controller is told the time, and how soon again where it is not known well.
-const TIME_EVERY_MS: u64 = 3_600_000;
+const TIME_EVERY_MS: u64 = 600_000;
 const TIME_AGAIN_MS: u64 = 60_000;
 
 /// A conversation with whatever controller is at the end of a line.
@@ -216,7 +216,7 @@ impl Conversation {
                 Configuring::default()
             }
         };
-        if configuring.handle_hello(controller, hello) {
+        if configuring.handle_hello(controller, hello, now.mono_ms) {
             self.counts.configurations_refused += 1;
             let in_force = hello.configuration;
             tracing::error!(port = self.port, shelf = %controller.shelf, ?in_force, "the shelf controller does not take its settings: change `settings` of {} in gateway.toml", hello.serial);

@@ -5,8 +5,9 @@ use vitrine_protocol::{
     shelf::{ChannelConfig, Configuration, Hello, Text},
 };
 
-/// How often settings are sent before they count as refused, and how long each time is waited for the answer.
-const TIMES: u32 = 2;
+/// So many answers that name another revision are a refusal: one may have been on its way before the question.
+const REFUSALS: u32 = 2;
+/// How long an answer is waited for before the settings are sent again.
 const ANSWER_MS: u64 = 2_000;
 const OFF: ChannelConfig = ChannelConfig { sample_ms: 0, report_s: 0, settle_ms: 0, tolerance: 0, step: 0 };
 
@@ -24,6 +25,11 @@ pub struct Controller {
 }
 
 impl Controller {
+    /// The shelf and facings that it measures.
+    pub fn places(&self) -> impl Iterator<Item = (Id, Id)> {
+        self.facings.iter().flatten().map(|&facing| (self.shelf, facing))
+    }
+
     /// What it is to be told, as one that has said `hello`. Its revision is a checksum: other settings have another.
     pub(super) fn configuration(&self, hello: &Hello) -> Option<Configuration> {
         let settings = self.settings?;
@@ -52,8 +58,7 @@ impl Controller {
 pub(super) struct Configuring {
     /// They are to be sent; otherwise they are in force, or refused, or there are none.
     is_wanted: bool,
-    is_refused: bool,
-    sent: u32,
+    refusals: u32,
     /// When they were sent last, unless that is answered.
     sent_ms: Option<u64>,
 }
@@ -61,17 +66,16 @@ pub(super) struct Configuring {
 impl Configuring {
     /// The controller has named the revision that is in force; `true` where that makes it plain that it refuses.
     #[must_use]
-    pub(super) fn handle_hello(&mut self, controller: &Controller, hello: &Hello) -> bool {
+    pub(super) fn handle_hello(&mut self, controller: &Controller, hello: &Hello, now_ms: u64) -> bool {
         let wanted = controller.configuration(hello).map(|configuration| configuration.revision);
         if wanted.is_none() || wanted == hello.configuration {
             *self = Self::default();
             return false;
         }
-        let was_refused = self.is_refused;
-        self.is_wanted = self.sent < TIMES;
-        self.is_refused = !self.is_wanted;
-        self.sent_ms = None;
-        self.is_refused && !was_refused
+        let is_answer = self.sent_ms.take().is_some_and(|sent_ms| now_ms.saturating_sub(sent_ms) < ANSWER_MS);
+        self.refusals += u32::from(is_answer);
+        self.is_wanted = self.refusals < REFUSALS;
+        is_answer && self.refusals == REFUSALS
     }
 
     /// The settings, when they are to be sent.
@@ -85,7 +89,7 @@ impl Configuring {
         if !self.is_wanted || !is_due {
             return None;
         }
-        (self.sent, self.sent_ms) = (self.sent.saturating_add(1), Some(now_ms));
+        self.sent_ms = Some(now_ms);
         controller.configuration(hello)
     }
 }
