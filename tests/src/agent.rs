@@ -94,6 +94,14 @@ impl Agent {
         line.unwrap_or_else(|| panic!("{name} in {page}")).parse().unwrap()
     }
 
+    /// Its process.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// `vitrine run`, with this agent's files.
     pub fn command(&self) -> Command {
         let mut command = Command::new(binary());

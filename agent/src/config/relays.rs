@@ -78,7 +78,7 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report, has_broker: bool)
             break;
         }
         let id = table.required::<Id>("id", report);
-        let format = read_format(&mut table, report);
+        let format = mapping::read_format(&mut table, report);
         let topics = read_topics(&mut table, report, format.as_ref(), has_broker, &relays);
         let receivers = read_receivers(&mut table, report);
         let silent_after_s = seconds("silent_after_s", SILENT_AFTER_S, u32::MAX, &mut table, report);
@@ -134,28 +134,6 @@ pub(super) fn read_satellites(
     satellites
 }
 
-fn read_format(table: &mut Table<'_>, report: &mut Report) -> Option<Format> {
-    let name = table.required::<String>("format", report);
-    let (mapping, span) = (table.table("mapping", report), table.span.clone());
-    let name = name?;
-    if name.get_ref() != "mapping" {
-        if mapping.is_some() {
-            report.at(span, "a relay with a mapping has format = \"mapping\"");
-        }
-        let make = Format::MAKES.into_iter().find(|(make, _)| make == name.get_ref());
-        if make.is_none() {
-            let makes = Format::MAKES.map(|(make, _)| make).join(", ");
-            report.at(name.span(), format!("`format`: write one of {makes}, or \"mapping\" for any other"));
-        }
-        return make.map(|(_, format)| format);
-    }
-    let Some(mapping) = mapping else {
-        report.at(span, "a mapping is missing: write [relays.mapping] below; docs/relays.md shows how");
-        return None;
-    };
-    mapping::read(mapping, report).map(Format::Mapping)
-}
-
 fn read_topics(
     table: &mut Table<'_>,
     report: &mut Report,
@@ -165,7 +143,8 @@ fn read_topics(
 ) -> Vec<String> {
     let written = table.optional::<Vec<String>>("topics", report);
     let span = written.as_ref().map_or(table.span.clone(), |topics| topics.span());
-    let usual = || format.filter(|_| has_broker).and_then(Format::topics).into_iter().collect();
+    let usual =
+        || format.filter(|_| has_broker).and_then(Format::topics).map(str::to_owned).into_iter().collect();
     let topics: Vec<String> = written.map_or_else(usual, toml::Spanned::into_inner);
     if !topics.is_empty() && !has_broker {
         report.at(
