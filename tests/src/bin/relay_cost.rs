@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 use tokio::time::Instant;
+use vitrine_agent::clock::Clock;
 use vitrine_tests::{
     agent::{Agent, STORE_TOML},
     mosquitto::{Mosquitto, free_port},
@@ -26,7 +27,7 @@ fn main() {
     let count: u64 = std::env::args().nth(1).map_or(100_000, |count| count.parse().unwrap());
     let store = Mosquitto::start("max_queued_bytes 0");
     let tables = format!(
-        "[store_broker]\nurl = \"mqtt://127.0.0.1:{}\"\n[[relays]]\nid = \"r\"\nformat = \"ruuvi\"\nreceiver = \"front\"\n",
+        "[store_broker]\nurl = \"mqtt://127.0.0.1:{}\"\n[[relays]]\nid = \"r\"\nformat = \"ruuvi\"\nreceiver = \"front\"\nlate_s = 120\n",
         store.port
     );
     let mut agent = Agent::new(free_port(), STORE_TOML).with_tables(&tables);
@@ -36,10 +37,11 @@ fn main() {
     thread::sleep(Duration::from_secs(1));
     let (cpu_before_ms, rss_before_kib) = cost(agent.pid());
 
+    let ts = Clock::system().now().utc.as_ms() / 1000;
     // One of a cart in ten.
     let lines: String = (0..count).fold(String::new(), |lines, n| {
         let (data, sender) = if n % 10 == 0 { (CART, 1) } else { (PHONE, n % 50_000) };
-        lines + &format!("{{\"gw_mac\":\"AA:BB:CC:DD:EE:FF\",\"rssi\":-70,\"aoa\":[],\"gwts\":\"\",\"ts\":\"\",\"data\":\"{data}\",\"coords\":\"\",\"n\":{sender}}}\n")
+        lines + &format!("{{\"gw_mac\":\"AA:BB:CC:DD:EE:FF\",\"rssi\":-70,\"aoa\":[],\"gwts\":{ts},\"ts\":{ts},\"data\":\"{data}\",\"coords\":\"\",\"n\":{sender}}}\n")
     });
     let started = Instant::now();
     let mut publisher = Command::new("mosquitto_pub");

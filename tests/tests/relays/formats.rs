@@ -57,7 +57,7 @@ fn every_format_gives_the_visits_that_its_advertisements_are() {
         thread::sleep(Duration::from_millis(500));
     }
     // What is nobody's, and a relay that no receiver is.
-    publish(&store, "ruuvi/11:22:33:44:55:66/x", &ruuvi("11:22:33:44:55:66", 1));
+    publish(&store, &format!("ruuvi/11:22:33:44:55:66/{}", address(1)), &ruuvi("11:22:33:44:55:66", 1));
     publish(&store, "ruuvi/x/y", "{");
 
     let expected = u64::from(ROUNDS * CARTS);

@@ -1,7 +1,8 @@
 //! A satellite and a hub, from the satellite's radio to the platform.
 
 use crate::{
-    CARTS, address, cart, carts, check_release, hex, plan, publish, store_broker, wait_for_store_broker,
+    CARTS, address, cart, carts, check_release, hex, now_ms, plan, publish, store_broker,
+    wait_for_store_broker,
 };
 use serde_json::json;
 use std::{
@@ -94,8 +95,8 @@ fn what_a_satellite_hears_is_the_hubs_and_a_cart_heard_twice_is_one() {
     wait_for_store_broker(&hub, 1);
     // Another receiver hears them too, from farther away.
     for number in 0..CARTS {
-        let data = hex(&cart(number).encode());
-        let message = json!({ "gw_mac": "AA:BB:CC:DD:EE:FF", "rssi": -90, "aoa": [], "gwts": "", "ts": "", "data": data });
+        let (data, ts) = (hex(&cart(number).encode()), now_ms() / 1000);
+        let message = json!({ "gw_mac": "AA:BB:CC:DD:EE:FF", "rssi": -90, "aoa": [], "gwts": ts, "ts": ts, "data": data });
         publish(&store, &format!("ruuvi/AA:BB:CC:DD:EE:FF/{}", address(number)), &message.to_string());
     }
     let expected = u64::from(CARTS) * 7;
