@@ -181,16 +181,16 @@ fn options(config: &Config) -> MqttOptions {
     options
 }
 
-/// Whether a text is an MQTT topic filter, of levels that have a name.
+/// Whether a text is an MQTT topic filter.
 pub fn is_filter(text: &str) -> bool {
     let levels: Vec<_> = text.split('/').collect();
     let last = levels.len() - 1;
     let good = |(index, level): (usize, &&str)| match *level {
         "#" => index == last,
         "+" => true,
-        level => !level.is_empty() && !level.contains(['#', '+', '\0']),
+        level => !level.contains(['#', '+', '\0']),
     };
-    text.len() <= 256 && !text.starts_with('$') && levels.iter().enumerate().all(good)
+    (1..=256).contains(&text.len()) && !text.starts_with('$') && levels.iter().enumerate().all(good)
 }
 
 /// Whether a topic may match both filters; of a filter and a topic, whether it matches.
@@ -225,10 +225,10 @@ mod tests {
         ] {
             assert_eq!((overlap(a, b), overlap(b, a)), (expected, expected), "{a} {b}");
         }
-        for good in ["a", "a/b", "+/b", "a/#", "#"] {
+        for good in ["a", "/a/b", "+/b", "a/#", "#"] {
             assert!(is_filter(good), "{good}");
         }
-        for bad in ["", "/a", "a//b", "a/#/b", "a+/b", "$SYS/#", "a/"] {
+        for bad in ["", "a/#/b", "a+/b", "$SYS/#"] {
             assert!(!is_filter(bad), "{bad}");
         }
     }

@@ -76,6 +76,32 @@ impl Agent {
         self
     }
 
+    /// Adds `tables` to the end of its gateway.toml.
+    #[must_use]
+    pub fn with_tables(self, tables: &str) -> Self {
+        let path = self.directory.path().join("gateway.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + tables).unwrap();
+        self
+    }
+
+    /// What a metric without labels says now.
+    ///
+    /// # Panics
+    /// Where the agent does not answer, or has no such metric.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = http::request(self.port, "GET", "/metrics", b"").unwrap().body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} in {page}")).parse().unwrap()
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
+    }
+
     /// `vitrine run`, with this agent's files.
     pub fn command(&self) -> Command {
         let mut command = Command::new(binary());

@@ -103,7 +103,11 @@ async fn what_an_agent_publishes_in_a_day_is_as_documented() {
 }
 
 /// Path, body, and what the OpenAPI document and the agent say of it. What the plan does not know has the right form.
-const POSTS: [(&str, &str, bool, u16); 19] = [
+const POSTS: [(&str, &str, bool, u16); 23] = [
+    ("/v1/sightings", "[]", true, 202),
+    ("/v1/sightings", r#"[{"receiver":"front","age_ms":1,"rssi_dbm":-60,"adv_hex":"020106"}]"#, true, 400),
+    ("/v1/sightings", r#"[{"receiver":"front","age_ms":1,"rssi_dbm":100,"adv_hex":"020106"}]"#, false, 400),
+    ("/v1/sightings", r#"[{"receiver":"front","ibeacon":{"uuid":"e2","major":1,"minor":2}}]"#, false, 400),
     ("/v1/shelf/readings", "[]", true, 202),
     (
         "/v1/shelf/readings",

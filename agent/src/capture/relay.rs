@@ -69,7 +69,7 @@ pub struct Message<'a> {
 /// One advertisement that a relay heard.
 #[derive(Clone, Copy, Debug)]
 pub struct Relayed<'a> {
-    /// Who heard it, as the message or its topic names it: compare with [`is_same_relay`].
+    /// Who heard it, as the message or its topic names it: compare with [`plain_name`].
     pub relay: Option<&'a str>,
     /// The sender's address.
     pub address: Option<Address>,
@@ -225,12 +225,9 @@ impl Format {
     }
 }
 
-/// Whether `a` and `b` name one relay: names of makes' own are addresses, written with or without colons, in either case.
-pub fn is_same_relay(a: &str, b: &str) -> bool {
-    let letters = |name: &str| -> Vec<u8> {
-        name.bytes().filter(|b| !b":-".contains(b)).map(|b| b.to_ascii_lowercase()).collect()
-    };
-    letters(a) == letters(b)
+/// A relay's name as it is compared: makes' own names are addresses, written with or without colons, in either case.
+pub fn plain_name(name: &str) -> String {
+    name.chars().filter(|c| !":-".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 /// Where a reader puts what it reads.

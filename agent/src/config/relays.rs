@@ -1,5 +1,6 @@
 //! The tables `[[relays]]` and `[[satellites]]`: who else hears for this hub, and which receivers of the plan they are.
 
+use super::mapping;
 use crate::{
     capture::relay::Format,
     document::{Report, Table},
@@ -77,7 +78,7 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report, has_broker: bool)
             break;
         }
         let id = table.required::<Id>("id", report);
-        let format = read_format(&mut table, report);
+        let format = mapping::read_format(&mut table, report);
         let topics = read_topics(&mut table, report, format.as_ref(), has_broker, &relays);
         let receivers = read_receivers(&mut table, report);
         let silent_after_s = seconds("silent_after_s", SILENT_AFTER_S, u32::MAX, &mut table, report);
@@ -131,19 +132,6 @@ pub(super) fn read_satellites(
         satellites.push(Satellite { id: id.into_inner(), silent_after_ms: u64::from(silent_after_s) * 1000 });
     }
     satellites
-}
-
-fn read_format(table: &mut Table<'_>, report: &mut Report) -> Option<Format> {
-    table.required::<String>("format", report).and_then(|name| {
-        let format = Format::named(name.get_ref());
-        if format.is_none() {
-            report.at(
-                name.span(),
-                "`format`: write the make of the scanner, such as \"ruuvi\"; docs/relays.md has all",
-            );
-        }
-        format
-    })
 }
 
 fn read_topics(
@@ -273,7 +261,7 @@ mod tests {
             gateway.toml:9:10: `topics`: what comes on `ruuvi/x/+` may be relay `a`'s: give each its own, or let both share an entry with `receivers`
             gateway.toml:10:10: `late_s` must be from 1 to 120
             gateway.toml:11:1: a relay has one `receiver` of the plan, or `receivers`: write receiver = "door" or receivers = { "AABBCCDDEEFF" = "door" }
-            gateway.toml:13:10: `format`: write the make of the scanner, such as "ruuvi"; docs/relays.md has all"#]]
+            gateway.toml:13:10: `format`: write one of minew, ruuvi, openmqttgateway, espresense, aruba, cisco, or "mapping" for any other"#]]
         .assert_eq(&read_all(text, true).unwrap_err().to_string());
         let text = "[[relays]]\nid = 'a'\nformat = 'ruuvi'\nreceiver = 'door'\ntopics = ['t', 'vitrine-local/x']\n[[satellites]]\nid = 's'\n";
         expect![[r#"

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     capture::{
-        relay::{Heard, relays::Relays},
+        relay::{Heard, MESSAGE_MAX, relays::Relays},
         source::{Advertisement, Content, Listener},
     },
     clock::{Clock, Now},
@@ -52,9 +52,8 @@ struct Api {
 /// The routes. What comes in is dated by `clock` and told to `listener`.
 pub fn router(plan: Arc<Plan>, relays: Arc<Relays>, listener: Arc<dyn Listener>, clock: Clock) -> Router {
     Router::new()
-        .route(RELAYS, post(relay))
-        .route(SIGHTINGS, post(sightings))
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
+        .route(RELAYS, post(relay).layer(DefaultBodyLimit::max(MESSAGE_MAX)))
+        .route(SIGHTINGS, post(sightings).layer(DefaultBodyLimit::max(BODY_LIMIT)))
         .with_state(Api { plan, relays, listener, clock })
 }
 
@@ -63,7 +62,7 @@ async fn relay(
     Path(id): Path<String>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
-    let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
+    let body = body.map_err(|rejection| Problem::of_body(&rejection, MESSAGE_MAX))?;
     match api.relays.handle_post(&id, &body, api.clock.now(), &*api.listener) {
         Some(Ok(_)) => Ok(StatusCode::ACCEPTED),
         Some(Err(unreadable)) => Err(Problem::bad(String::new(), unreadable.to_string())),
@@ -78,7 +77,7 @@ async fn sightings(
     State(api): State<Api>,
     body: Result<Bytes, BytesRejection>,
 ) -> Result<StatusCode, Problem> {
-    let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
+    let body = body.map_err(|rejection| Problem::of_body(&rejection, BODY_LIMIT))?;
     let now = api.clock.now();
     for Sighting { age_ms, receiver, rssi_dbm, said } in parse(&api.plan, &body, now)? {
         let content = match &said {

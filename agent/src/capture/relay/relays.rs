@@ -3,7 +3,7 @@
 //!
 //! Messages come over the store's broker or over HTTP, from several tasks. Nothing here waits.
 
-use super::{Heard, Message, Relayed, Summary, Unreadable, offset::Offset, silence::Silence};
+use super::{Heard, Message, Relayed, Summary, Unreadable, offset::Offset, plain_name, silence::Silence};
 use crate::{
     capture::source::{Advertisement, Listener},
     clock::Now,
@@ -67,7 +67,7 @@ struct Entry {
 struct State {
     /// At least one.
     posts: Vec<Post>,
-    /// Posts by their relay's own name, in its [`plain`] form; `None` where there is one post, whatever the relay's name.
+    /// Posts by their relay's own name, in its [`plain_name`]; `None` where there is one post, whatever the relay's name.
     names: Option<HashMap<String, usize>>,
     strangers: HashSet<String>,
     told_ms: Option<u64>,
@@ -195,7 +195,7 @@ impl State {
         let names = match &config.receivers {
             Receivers::One(_) => None,
             Receivers::Named(names) => {
-                Some(names.iter().enumerate().map(|(index, (name, _))| (plain(name), index)).collect())
+                Some(names.iter().enumerate().map(|(index, (name, _))| (plain_name(name), index)).collect())
             }
         };
         let posts = config.receivers().iter().map(post).collect();
@@ -248,7 +248,7 @@ impl State {
     fn post(&mut self, name: Option<&str>, id: Id) -> Option<&mut Post> {
         let index = match &self.names {
             None => Some(0),
-            Some(names) => names.get(&plain(name.unwrap_or_default())).copied(),
+            Some(names) => names.get(&plain_name(name.unwrap_or_default())).copied(),
         };
         if index.is_none() && self.strangers.len() < STRANGERS_MAX {
             let name = name.unwrap_or("(without a name)");
@@ -276,11 +276,6 @@ impl Post {
         listener.hear(&Advertisement { at, receiver: self.receiver, address, rssi_dbm, content });
         true
     }
-}
-
-/// A relay's name as it is compared: makers' own names are addresses, written with or without colons, in either case.
-fn plain(name: &str) -> String {
-    name.chars().filter(|c| !":-".contains(*c)).map(|c| c.to_ascii_lowercase()).collect()
 }
 
 #[cfg(test)]
@@ -321,7 +316,7 @@ mod tests {
         fn new(receivers: Receivers) -> Self {
             let config = Relay {
                 id: id("gateways"),
-                format: Format::named("ruuvi").unwrap(),
+                format: Format::Ruuvi,
                 topics: vec!["ruuvi/#".into()],
                 receivers,
                 silent_after_ms: 60_000,

@@ -154,6 +154,15 @@ mod tests {
     }
 
     #[test]
+    fn the_reference_file_has_an_example() {
+        let reference = include_str!("../../../../deploy/config/store.toml");
+        let (before, example) = reference.split_once("# [[receivers]]").unwrap();
+        let example: Vec<_> = example.lines().skip(1).map_while(|line| line.strip_prefix("# ")).collect();
+        let plan = parse(&format!("{before}[[receivers]]\n{}\n", example.join("\n"))).unwrap();
+        assert_eq!((plan.mobile.len(), plan.places.len()), (1, 1));
+    }
+
+    #[test]
     fn what_is_wrong_is_told() {
         let problems = parse(
             "version = 1\nplan = '1'\n[[zones]]\nid = 'shoes'
