@@ -16,7 +16,7 @@ pub const FORMATS: [(&str, &str); 10] = [
     ("eddystone-eid", "020106 0303aafe 0d16aafe30ee0102030405060708"),
     ("altbeacon", "1bff1801beac00112233445566778899aabbccddeeff00010002c500"),
     ("ruuvi", "020106 1bff99040512fc5394c37c0004fffc040cac364200cdcbb8334c884f"),
-    ("kontakt", "020106 12166afe0601020664f4ffff6b6f6e74616b74"),
+    ("kontakt", "020106 0d166afe0206010264f461626364"),
     ("minew", "020106 1016e1ffa101641900 3a80 080000c0b1e1"),
     ("bthome", "020106 0a16d2fc4002ca0903bf13"),
 ];

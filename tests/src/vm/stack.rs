@@ -2,7 +2,7 @@
 
 use crate::{
     vhci::{Controller, Options},
-    wait::wait_for,
+    wait::{poll, wait_for},
 };
 use std::{
     fs,
@@ -17,6 +17,8 @@ use vitrine_protocol::Id;
 
 /// Where D-Bus listens.
 pub const BUS: &str = "/run/dbus/system_bus_socket";
+/// Where the kernel shows the adapter.
+const ADAPTER: &str = "/sys/class/bluetooth/hci0";
 /// Longest wait for something to start: the machine is emulated.
 const START_S: u64 = 60;
 
@@ -117,6 +119,12 @@ impl Stack {
         });
     }
 
+    /// Pulls the adapter, until the kernel has noticed: the next one would get another name.
+    pub fn unplug(&mut self) {
+        self.controller.unplug();
+        poll(START_S, || (!Path::new(ADAPTER).exists()).then_some(()));
+    }
+
     /// SIGKILL.
     pub fn kill_bluetoothd(&mut self) {
         end(&mut self.bluetoothd);
@@ -132,7 +140,7 @@ impl Drop for Stack {
     fn drop(&mut self) {
         self.kill_bluetoothd();
         self.kill_bus();
-        self.controller.unplug();
+        self.unplug();
     }
 }
 

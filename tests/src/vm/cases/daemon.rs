@@ -58,14 +58,10 @@ const POWER: Fault = (
         stack.wait_until_powered();
     },
 );
-const UNPLUG: Fault = (
-    "the adapter is pulled, and plugged in",
-    |stack| stack.controller.unplug(),
-    |stack| {
-        stack.controller.replug();
-        stack.wait_until_powered();
-    },
-);
+const UNPLUG: Fault = ("the adapter is pulled, and plugged in", Stack::unplug, |stack| {
+    stack.controller.replug();
+    stack.wait_until_powered();
+});
 
 /// Through BlueZ.
 pub(super) fn faults(judge: &mut Judge) {
