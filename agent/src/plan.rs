@@ -3,8 +3,10 @@
 
 mod layouts;
 mod read;
+mod register;
 
 pub use layouts::{LAYOUTS_MAX, Layouts};
+pub use register::{Register, Tag};
 
 use crate::{
     document::{self, Problems},
@@ -37,8 +39,8 @@ pub struct Plan {
     pub places: HashMap<Id, Anchor>,
     /// What registered beacons ride on, by what they transmit.
     pub beacons: HashMap<Identity, Rider>,
-    /// The names of registered beacons, by what they transmit.
-    pub names: HashMap<Identity, Id>,
+    /// What registered beacons are called, by what they transmit.
+    pub register: Register,
     /// Formats of beacons that the plan describes, and the beacons that are identified by them.
     pub layouts: Layouts,
     /// How many carriers there are.

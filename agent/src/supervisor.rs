@@ -6,7 +6,7 @@
 mod notices;
 mod others;
 pub mod satellite;
-mod sources;
+pub(crate) mod sources;
 
 use crate::{
     capture::{

@@ -20,6 +20,8 @@ pub mod store;
 pub mod subscriber;
 pub mod tools;
 pub mod uplink;
+pub mod vhci;
+pub mod vm;
 pub mod wait;
 
 use std::process::{Child, Command};

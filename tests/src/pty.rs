@@ -24,8 +24,8 @@ pub struct Pty {
 impl Pty {
     /// Plugs it in at `link`, as udev makes a name for a port.
     pub fn plug(link: &Path) -> Self {
-        // A read that waits would wait for ever.
-        let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // Programs that are started meanwhile must not hold it open.
+        let near = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC).unwrap();
         grantpt(&near).unwrap();
         unlockpt(&near).unwrap();
         let mut settings = tcgetattr(&near).unwrap();

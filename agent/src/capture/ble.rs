@@ -13,6 +13,7 @@
 mod bus;
 mod drive;
 mod ear;
+pub mod mgmt;
 mod monitor;
 mod scan;
 mod signal;

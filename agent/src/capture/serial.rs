@@ -250,7 +250,7 @@ impl Line {
                 Err(error) => error.to_string(),
             };
             if lost != told {
-                tracing::warn!(port, "{lost} Looking for it every {} s", AGAIN_AFTER_MAX.as_secs());
+                tracing::warn!(port, "{lost} It is looked for every {} s", AGAIN_AFTER_MAX.as_secs());
                 told = lost;
             }
             tokio::select! {

@@ -33,14 +33,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
         };
-        Ok(match role {
+        match role {
             Checked::Hub(config, plan) => {
                 supervisor::run(*config, Arc::new(*plan), Clock::system(), shutdown).await?;
             }
             Checked::Satellite(config) => {
                 supervisor::satellite::run(config, supervisor::radios, Clock::system(), shutdown).await?;
             }
-        })
+        }
+        Ok(())
     });
     // Whatever still blocks must not hold up the end.
     runtime.shutdown_background();

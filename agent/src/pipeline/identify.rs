@@ -26,13 +26,13 @@ pub(super) fn identify<'p>(plan: &'p Plan, heard: &Heard, counters: &mut Counter
     let by_frame = heard.frame.as_ref().and_then(Identity::of);
     let by_layout = heard.beacon.map(Identity::Layout);
     let identities = [by_frame, by_layout, heard.address.map(Identity::Address)];
-    let known = |identity| Some((plan.beacons.get(identity)?, plan.names.get(identity)?));
+    let known = |identity| Some((plan.beacons.get(identity)?, plan.register.get(identity)?.beacon));
     let Some((beacon, name)) = identities.iter().flatten().find_map(known) else {
         counters.not_in_plan += 1;
         return None;
     };
     let (rider, anchor, anchors) = match plan.mobile.get(&heard.receiver) {
-        Some(rider) => (rider, *name, &plan.places),
+        Some(rider) => (rider, name, &plan.places),
         None => (beacon, heard.receiver, &plan.receivers),
     };
     match rider {

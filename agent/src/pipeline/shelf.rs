@@ -3,7 +3,7 @@
 //! A weight within a third of a unit of a whole number of units is a level; a level read three times in a row, or once
 //! from a device that waits for it to settle, is stable. A step from one stable level to another is an event. Levels are
 //! absolute, so an error does not add up, and what readings and a controller's own changes both tell is one step: the
-//! second finds nothing new. A change that comes after a later measurement is passed over; a tare moves the level without
+//! second finds nothing new. Changes come in order; one that a later reading has overtaken is passed over; a tare moves the level without
 //! a step, as nobody took anything. Distances are not understood yet.
 //! Drift of the scale, wrong products and broken sensors are not dealt with here yet: a weight that is no whole
 //! number of units is only counted.
@@ -29,6 +29,8 @@ use vitrine_protocol::{
 
 /// Readings of the same level that make it stable.
 const STABLE: u8 = 3;
+/// How far the times of a reading and of a change may be off against each other: they come over a line.
+const JITTER_MS: i64 = 250;
 
 /// A facing's level and what is needed to find the next one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +43,7 @@ pub struct FacingState {
     pub level: Option<u32>,
     /// Another level, and how often in a row it was read.
     pub candidate: Option<(u32, u8)>,
-    /// When the last reading or change was measured.
+    /// When the last reading was measured.
     #[serde(default)]
     pub measured: Option<Timestamp>,
     /// Changes that were taken.
@@ -118,7 +120,8 @@ impl Shelves {
         };
         let at = measured(now, change.age_ms);
         let mut state = self.facings.get(&place).copied().unwrap_or_default();
-        if change.age_ms.is_some() && state.measured.is_some_and(|last| at.utc < last) {
+        let is_overtaken = state.measured.is_some_and(|last| at.utc.plus_ms(JITTER_MS) < last);
+        if change.age_ms.is_some() && is_overtaken {
             counters.late_changes += 1;
             return;
         }
@@ -130,7 +133,7 @@ impl Shelves {
             Change::Step { .. } => after.or(before),
             Change::Tare { .. } => after,
         };
-        (state.candidate, state.measured, state.changes) = (None, Some(at.utc), state.changes + 1);
+        (state.candidate, state.changes) = (None, state.changes + 1);
         self.facings.insert(place, state);
         if let Change::Step { .. } = change.change {
             self.tell_step(plan, place, before, at, outputs);

@@ -4,8 +4,8 @@ mod layouts;
 mod places;
 
 use super::{
-    Anchor, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Rider, VisitRules, Zone,
-    ZoneKind,
+    Anchor, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Register, Rider, Tag,
+    VisitRules, Zone, ZoneKind,
 };
 use crate::{
     document::{FromToml, Report, Table},
@@ -23,6 +23,9 @@ const DEFAULT_SLOT_S: u32 = 900;
 const MAX_SLOT_S: u32 = 3600;
 const MAX_WINDOW_S: u32 = 86_400;
 const DEFAULT_CLOSES: civil::Time = civil::Time::constant(22, 0, 0, 0);
+/// What a beacon may ride on.
+const CARRIERS: [&str; 5] = ["cart", "basket", "staff", "shelf", "fixed"];
+
 pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
     table.version(report);
     let version = table.required::<Id>("plan", report);
@@ -40,13 +43,13 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
     let places::Receivers { receivers, mobile } = places::receivers(table, report, &zones, &mut carriers);
     let formats = layouts::read(table, report);
     let mut layouts = Layouts::new(formats.iter().map(|(_, layout)| layout.clone()));
-    let Beacons { beacons, names, places } =
+    let Beacons { beacons, register, places } =
         read_beacons(table, report, &zones, &mut carriers, &formats, &mut layouts);
     let facings = read_shelves(table, report);
     let kiosks = read_kiosks(table, report);
     let counters = read_counters(table, report);
     table.finish(report);
-    Some(Plan {
+    let plan = Plan {
         version: version?.into_inner(),
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         closes: closes.unwrap_or(DEFAULT_CLOSES),
@@ -57,13 +60,14 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
         mobile,
         places,
         beacons,
-        names,
+        register,
         layouts,
         carriers: carriers.count(),
         facings,
         kiosks,
         counters,
-    })
+    };
+    Some(plan)
 }
 
 fn read_privacy(table: &mut Table<'_>, report: &mut Report) -> PrivacyRules {
@@ -137,7 +141,7 @@ fn read_zones(table: &mut Table<'_>, report: &mut Report, k: u32) -> Vec<Zone> {
 #[derive(Default)]
 struct Beacons {
     beacons: HashMap<Identity, Rider>,
-    names: HashMap<Identity, Id>,
+    register: Register,
     places: HashMap<Id, Anchor>,
 }
 
@@ -154,12 +158,14 @@ fn read_beacons(
         let id = table.required::<Id>("id", report);
         let span = table.span.clone();
         let rider = table.required::<String>("carrier", report).and_then(|kind| {
-            let rider = carriers.rider(kind.get_ref(), &["cart", "basket", "staff", "shelf", "fixed"]);
-            rider.map_err(|problem| report.at(kind.span(), problem)).ok()
+            let carrier = CARRIERS.into_iter().find(|carrier| carrier == kind.get_ref());
+            let rider = carriers.rider(kind.get_ref(), &CARRIERS);
+            let rider = rider.map_err(|problem| report.at(kind.span(), problem)).ok()?;
+            Some((carrier?, rider))
         });
         let mut identities = read_identities(&mut table, report);
         identities.extend(layouts::read_identity(&mut table, report, formats, layouts));
-        let place = places::place(&mut table, report, zones, rider);
+        let place = places::place(&mut table, report, zones, rider.map(|(_, rider)| rider));
         table.finish(report);
         if identities.is_empty() {
             report.at(span.clone(), "a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = \"...\", major = 1, minor = 1 }");
@@ -172,11 +178,10 @@ fn read_beacons(
             );
         }
         read.places.extend(place.map(|place| (*id.get_ref(), place)));
+        let Some((carrier, rider)) = rider else { continue };
         for identity in identities {
-            read.names.insert(identity, *id.get_ref());
-            if let Some(rider) = rider
-                && read.beacons.insert(identity, rider).is_some()
-            {
+            read.register.insert(identity, Tag { beacon: *id.get_ref(), carrier });
+            if read.beacons.insert(identity, rider).is_some() {
                 report.at(span.clone(), "another beacon transmits the same: give each its own numbers");
             }
         }

@@ -2,7 +2,7 @@
 
 use crate::{
     capture::{
-        ble::{self, Bluez},
+        ble::{self, Bluez, mgmt::Mgmt},
         replay::Replay,
         source::{AdvertSource, Listener, SourceError, Stop, stopped},
     },
@@ -12,12 +12,16 @@ use crate::{
 use std::sync::Arc;
 use tokio::{sync::oneshot, task::JoinSet};
 
-/// The sources of `radios`: all adapters of one backend are one source.
-pub(super) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
+/// The sources of `radios`: all adapters of BlueZ's are one source, every other radio is its own.
+pub(crate) fn of(radios: Vec<Radio>) -> Vec<Box<dyn AdvertSource>> {
     let (mut sources, mut bluez) = (Vec::<Box<dyn AdvertSource>>::new(), Vec::new());
     for Radio { backend, receiver } in radios {
         match backend {
             Backend::Bluez { adapter: name } => bluez.push(ble::Adapter { name, receiver }),
+            // The configuration has seen to its name.
+            Backend::Mgmt { adapter } => {
+                sources.extend(Mgmt::new(&adapter, receiver).map(|mgmt| Box::new(mgmt) as _));
+            }
             Backend::Replay { file, speed } => {
                 sources.push(Box::new(Replay { path: file, receiver: Some(receiver), speed }));
             }
@@ -109,5 +113,8 @@ mod tests {
         };
         assert_eq!(of(Vec::new()).len(), 0);
         assert_eq!(of(vec![radio("hci0"), radio("hci1")]).len(), 1);
+        let backend = Backend::Replay { file: "day.jsonl".into(), speed: 1.0 };
+        let replay = Radio { receiver: "door".parse().unwrap(), backend };
+        assert_eq!(of(vec![radio("hci0"), replay.clone(), replay]).len(), 3);
     }
 }

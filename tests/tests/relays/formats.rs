@@ -83,7 +83,11 @@ fn send(agent: &Agent, store: &Mosquitto, number: u16) {
             publish(store, "/gw/ac233fc00001/status", &message.to_string());
         }
         1 => {
-            publish(store, &format!("ruuvi/AA:BB:CC:DD:EE:FF/{address}"), &ruuvi("AA:BB:CC:DD:EE:FF", number))
+            publish(
+                store,
+                &format!("ruuvi/AA:BB:CC:DD:EE:FF/{address}"),
+                &ruuvi("AA:BB:CC:DD:EE:FF", number),
+            );
         }
         2 => {
             let data = hex(&beacon.encode()[5..]);

@@ -78,7 +78,7 @@ impl Collector {
     /// The beacon that sent an advertisement.
     fn beacon(&self, advertisement: &Advertisement<'_>) -> Option<Id> {
         let &Advertisement { address, content, .. } = advertisement;
-        let name = |identity: Identity| self.plan.names.get(&identity).copied();
+        let name = |identity: Identity| self.plan.register.get(&identity).map(|tag| tag.beacon);
         let told = |Told { frame, beacon }: Told| {
             frame.as_ref().and_then(Identity::of).and_then(name).or_else(|| name(Identity::Layout(beacon?)))
         };

@@ -80,7 +80,7 @@ impl Satellites {
         };
         Self {
             desk,
-            identities: plan.names.iter().map(|(identity, name)| (*name, *identity)).collect(),
+            identities: plan.register.iter().map(|(identity, tag)| (tag.beacon, *identity)).collect(),
             plan,
             stations: config.iter().map(station).collect(),
             counters: Counters::default(),

@@ -108,3 +108,54 @@ fn read_ahead(path: PathBuf, receiver: Option<Id>) -> mpsc::Receiver<Result<Reco
 fn failed(error: &ReplayError) -> SourceError {
     SourceError { name: "replay", why: format!("{error}: name a recording that `vitrine replay` reads") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        capture::{Radio, desk::Desk},
+        plan,
+    };
+    use std::{fmt::Write, fs};
+    use tokio::sync::watch;
+
+    const PLAN: &str =
+        "version = 1\nplan = '1'\n[[beacons]]\nid = 'a'\ncarrier = 'cart'\naddress = 'c0ffee000001'\n";
+
+    async fn replay(text: &str) -> (Result<(), SourceError>, usize) {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("recording");
+        fs::write(&path, text).unwrap();
+        let (radio, mut heard) = Radio::channel(1);
+        let plan = Arc::new(plan::parse(PLAN).unwrap());
+        let desk = Arc::new(Desk::new(plan, radio.clone(), Arc::default(), mpsc::channel(1).0));
+        let (_stop, stopping) = watch::channel(false);
+        let source = Box::new(Replay { path, receiver: None, speed: 1e9 });
+        let played = tokio::spawn(source.run(desk, Clock::system(), stopping));
+        drop(radio);
+        let mut count = 0;
+        while heard.recv().await.is_some() {
+            count += 1;
+        }
+        (played.await.unwrap(), count)
+    }
+
+    #[tokio::test]
+    async fn waits_for_room_instead_of_dropping() {
+        let mut text = "no json\n".to_owned();
+        for second in 0..500 {
+            writeln!(text, r#"{{"time":{second},"receiver":"a","address":"c0ffee000001","rssi_dbm":-60}}"#)
+                .unwrap();
+        }
+        let (played, heard) = replay(&text).await;
+        assert!(played.is_ok());
+        assert_eq!(heard, 500);
+    }
+
+    #[tokio::test]
+    async fn a_file_with_nothing_to_hear_is_told() {
+        let error = replay("no json\n").await.0.unwrap_err().to_string();
+        assert!(error.contains("recording:1: expected ident"), "{error}");
+        assert!(replay("").await.0.is_ok());
+    }
+}

@@ -29,6 +29,8 @@ use vitrine_protocol::{
 
 /// Readings wait for so long after an event: when no other follows within the controller's time to repeat, none is left.
 const QUIET_MS: u64 = RETRY_MS as u64 + 500;
+/// How far the times of a reading and of a change may be off against each other.
+const JITTER_MS: u64 = 250;
 /// How long until inputs that were refused are offered again.
 const AGAIN_AFTER_MS: u64 = 1_000;
 /// How often an unknown one is asked who it is; after a few times, or where the answer was of no use, less often.
@@ -65,7 +67,7 @@ pub struct Conversation {
     readings_from_ms: u64,
     inputs_from_ms: u64,
     /// When each channel's last change was.
-    changed_ms: [u64; CHANNELS_MAX],
+    changed_ms: [Option<u64>; CHANNELS_MAX],
     /// The controller that spoke last, and its last numbers.
     last: Option<usize>,
     last_reading: Option<Key>,
@@ -132,7 +134,7 @@ impl Conversation {
             handed: None,
             readings_from_ms: 0,
             inputs_from_ms: 0,
-            changed_ms: [0; CHANNELS_MAX],
+            changed_ms: [None; CHANNELS_MAX],
             last: None,
             last_reading: None,
             last_report: None,
@@ -171,7 +173,7 @@ impl Conversation {
             Report::Event(event) => {
                 let age_ms = u64::from(stamp.age_ms.unwrap_or(0));
                 let changed_ms = &mut self.changed_ms[usize::from(event.channel.number())];
-                *changed_ms = now.mono_ms.saturating_sub(age_ms).max(*changed_ms);
+                *changed_ms = Some(now.mono_ms.saturating_sub(age_ms)).max(*changed_ms);
                 let told = told::event(controller, &serial, &event);
                 self.drop_overtaken(event.channel);
                 self.handle_kept(stamp, told, now);
@@ -273,12 +275,13 @@ impl Conversation {
         self.waiting = Some(Waiting { key, inputs, received_ms: now.mono_ms });
     }
 
-    /// A reading from before a channel's last change is no news.
+    /// A reading from before a channel's last change is no news; in doubt it is taken for one, as the change tells the same.
     fn drop_overtaken(&mut self, channel: Channel) {
         if let Entry::Occupied(held) = self.readings.entry(channel) {
             let Held { reading, received_ms } = held.get();
             let measured_ms = received_ms.saturating_sub(u64::from(reading.age_ms));
-            if measured_ms < self.changed_ms[usize::from(channel.number())] {
+            let changed_ms = self.changed_ms[usize::from(channel.number())];
+            if changed_ms.is_some_and(|changed_ms| measured_ms < changed_ms + JITTER_MS) {
                 held.remove();
             }
         }
@@ -293,7 +296,7 @@ impl Conversation {
         (self.asked, self.asked_times) = (None, 0);
         (self.acknowledge, self.durable, self.waiting, self.handed) = (None, None, None, None);
         self.readings.clear();
-        self.changed_ms = [0; CHANNELS_MAX];
+        self.changed_ms = [None; CHANNELS_MAX];
         self.time_due_ms = 0;
     }
 
