@@ -206,7 +206,8 @@ mod tests {
     #[test]
     fn the_documented_example_is_read() {
         let page = include_str!("../../../docs/relays.md");
-        let example = page.split("```toml").nth(1).and_then(|part| part.split("```").next()).unwrap();
+        let example = page.split("```toml").find(|part| part.contains("[relays.mapping]")).unwrap();
+        let example = example.split("```").next().unwrap();
         let mapping = example.split("[relays.mapping]").nth(1).unwrap();
         let Format::Mapping(mapping) = parse(&format!("format = 'mapping'\n[mapping]{mapping}")).unwrap()
         else {

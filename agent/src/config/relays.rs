@@ -261,7 +261,7 @@ mod tests {
             gateway.toml:9:10: `topics`: what comes on `ruuvi/x/+` may be relay `a`'s: give each its own, or let both share an entry with `receivers`
             gateway.toml:10:10: `late_s` must be from 1 to 120
             gateway.toml:11:1: a relay has one `receiver` of the plan, or `receivers`: write receiver = "door" or receivers = { "AABBCCDDEEFF" = "door" }
-            gateway.toml:13:10: `format`: write one of minew, ruuvi, openmqttgateway, espresense, aruba, cisco, or "mapping" for any other"#]]
+            gateway.toml:13:10: `format`: write one of "minew", "ruuvi", "openmqttgateway", "espresense", "aruba", "cisco" or "mapping""#]]
         .assert_eq(&read_all(text, true).unwrap_err().to_string());
         let text = "[[relays]]\nid = 'a'\nformat = 'ruuvi'\nreceiver = 'door'\ntopics = ['t', 'vitrine-local/x']\n[[satellites]]\nid = 's'\n";
         expect![[r#"
