@@ -234,6 +234,30 @@ fn passers_by_starve_no_beacon_and_cost_no_memory_and_no_question() {
     hear.stop("advertisements 10100 malformed 0 not_in_plan 10000 dropped 0 no_rssi 0");
 }
 
+#[test]
+fn what_comes_too_fast_is_dropped_and_counted() {
+    const ALL_AT_ONCE: u32 = 8_000;
+    let bluez = FakeBluez::start();
+    let hear = door(&bluez);
+    hear.halt(true);
+    for number in 0..ALL_AT_ONCE {
+        let (address, payload) = passer_by(number);
+        bluez.advertise_in_passing(&address, -90, payload);
+    }
+    hear.halt(false);
+    // All goes through in order: when the last one of these is heard, so is everything.
+    let mut sent = u64::from(ALL_AT_ONCE);
+    wait_for("it has caught up", 20, || {
+        bluez.advertise(BASKET, -51, uid());
+        sent += 1;
+        hear.has_heard("door -51 eddystone-uid").then_some(())
+    });
+    bluez.advertise(CART, -50, ibeacon(1));
+    wait_for("the last one", 10, || hear.has_heard("door -50 ibeacon").then_some(()));
+    let counters = hear.counters();
+    assert_eq!(counters["advertisements"] + counters["dropped"], sent + 1, "{counters:?}");
+}
+
 /// A bus that lets everybody in and says nothing costs a thread for each attempt: the process has to be started again.
 #[test]
 fn ends_when_its_connections_are_used_up() {
