@@ -136,7 +136,9 @@ impl Hear {
     /// Where it counted nothing.
     pub fn counters(mut self) -> HashMap<String, u64> {
         drop(self.process.stdin.take());
-        let line = self.heard.iter().find(|line| line.starts_with("advertisements ")).unwrap();
+        let line = std::iter::from_fn(|| self.heard.recv_timeout(Duration::from_secs(20)).ok())
+            .find(|line| line.starts_with("advertisements "))
+            .expect("it counted, and ended");
         let words: Vec<_> = line.split(' ').collect();
         words.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].parse().unwrap())).collect()
     }

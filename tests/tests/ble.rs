@@ -236,7 +236,7 @@ fn passers_by_starve_no_beacon_and_cost_no_memory_and_no_question() {
 
 #[test]
 fn what_comes_too_fast_is_dropped_and_counted() {
-    const ALL_AT_ONCE: u32 = 30_000;
+    const ALL_AT_ONCE: u32 = 8_000;
     let bluez = FakeBluez::start();
     let hear = door(&bluez);
     hear.halt(true);

@@ -30,7 +30,10 @@ pub(super) type AdapterName = ArrayString<16>;
 
 /// What a signal says.
 #[derive(Debug)]
-#[allow(clippy::large_enum_variant, reason = "it is read and forgotten, thousands a second: no heap")]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, and a box for each passer-by would be an allocation"
+)]
 pub(super) enum Signal<'a> {
     /// A device is heard.
     Advertisement(Report<'a>),
