@@ -14,15 +14,15 @@ pub const GATEWAY_TOML: &str = include_str!("../../deploy/config/gateway.toml");
 /// See [`GATEWAY_TOML`].
 pub const STORE_TOML: &str = include_str!("../../deploy/config/store.toml");
 
-/// The binary that Cargo has built beside this test.
+/// The binary that Cargo has built beside this test or program.
 ///
 /// # Panics
 /// Where it was not built.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("vitrine");
-    assert!(path.exists(), "{} is missing: cargo build -p vitrine-agent", path.display());
-    path
+    // A test is one directory further down than a program.
+    let mut paths = test.ancestors().skip(1).take(2).map(|directory| directory.join("vitrine"));
+    paths.find(|path| path.exists()).expect("`vitrine` is missing: cargo build -p vitrine-agent")
 }
 
 /// Replaces each of `edits`.
