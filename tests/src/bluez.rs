@@ -175,3 +175,56 @@ impl FakeBluez {
         }
     }
 }
+
+/// A fault: how it comes, how it goes, and what is said of it.
+pub struct Fault {
+    /// Its name.
+    pub name: &'static str,
+    /// Brings it about.
+    pub comes: fn(&mut FakeBluez),
+    /// Ends it.
+    pub goes: fn(&mut FakeBluez),
+    /// The radio's state meanwhile, as `hear` prints it.
+    pub state: &'static str,
+    /// What had been wrong.
+    pub cause: &'static str,
+}
+
+/// All that `hci0` recovers from.
+pub const FAULTS: [Fault; 5] = [
+    Fault {
+        name: "bluetoothd killed",
+        comes: FakeBluez::kill,
+        goes: FakeBluez::restart,
+        state: "failing",
+        cause: "bluetoothd was gone",
+    },
+    Fault {
+        name: "dbus-daemon killed",
+        comes: FakeBluez::kill_bus,
+        goes: FakeBluez::restart_bus,
+        state: "failing",
+        cause: "the system bus was gone",
+    },
+    Fault {
+        name: "switched off",
+        comes: |bluez| bluez.set_powered("hci0", false),
+        goes: |bluez| bluez.set_powered("hci0", true),
+        state: "off",
+        cause: "the adapter was switched off",
+    },
+    Fault {
+        name: "unplugged",
+        comes: |bluez| bluez.unplug("hci0"),
+        goes: |bluez| bluez.plug("hci0"),
+        state: "absent",
+        cause: "the adapter was unplugged",
+    },
+    Fault {
+        name: "bluetoothd hangs",
+        comes: |bluez| bluez.ignore(&["GetAll"]),
+        goes: |bluez| bluez.ignore(&[]),
+        state: "failing",
+        cause: "bluetoothd did not answer",
+    },
+];

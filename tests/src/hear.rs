@@ -2,6 +2,7 @@
 
 use crate::{bluez::Payload, wait::poll};
 use std::{
+    collections::HashMap,
     fs,
     io::{BufRead, BufReader},
     path::Path,
@@ -77,6 +78,15 @@ impl Hear {
         assert_eq!(self.heard.recv_timeout(Duration::from_secs(10)).as_deref(), Ok(line));
     }
 
+    /// Waits for one more of what it hears, within 10 s.
+    ///
+    /// # Panics
+    /// Where it hears nothing.
+    #[track_caller]
+    pub fn skip(&self) {
+        self.heard.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
     /// The next that it is told of its source, within 20 s.
     ///
     /// # Panics
@@ -109,6 +119,28 @@ impl Hear {
         drop(self.process.stdin.take());
         self.expect(counters);
         assert!(self.process.wait().unwrap().success());
+    }
+
+    /// Halts it, or lets it go on.
+    ///
+    /// # Panics
+    /// Where it cannot be.
+    pub fn halt(&self, halted: bool) {
+        let kill = format!("kill -{} {}", if halted { "STOP" } else { "CONT" }, self.process.id());
+        assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success(), "{kill}");
+    }
+
+    /// Ends it, and what it counted, by name.
+    ///
+    /// # Panics
+    /// Where it counted nothing.
+    pub fn counters(mut self) -> HashMap<String, u64> {
+        drop(self.process.stdin.take());
+        let line = std::iter::from_fn(|| self.heard.recv_timeout(Duration::from_secs(20)).ok())
+            .find(|line| line.starts_with("advertisements "))
+            .expect("it counted, and ended");
+        let words: Vec<_> = line.split(' ').collect();
+        words.chunks(2).map(|pair| (pair[0].to_owned(), pair[1].parse().unwrap())).collect()
     }
 
     /// Its exit code, once it ends by itself within `seconds`.

@@ -4,7 +4,7 @@
 use std::{os::unix::net::UnixListener, time::Duration};
 use vitrine_protocol::frame::APPLE_COMPANY;
 use vitrine_tests::{
-    bluez::{FakeBluez, Payload},
+    bluez::{FAULTS, FakeBluez, Fault, Payload},
     hear::{Hear, ibeacon, passer_by, uid},
     wait::wait_for,
 };
@@ -120,53 +120,6 @@ fn repeated_advertisements_come_through_while_bluetoothd_has_monitors() {
     }
 }
 
-/// A fault: how it comes, how it goes, and what is said of it.
-struct Fault {
-    name: &'static str,
-    comes: fn(&mut FakeBluez),
-    goes: fn(&mut FakeBluez),
-    state: &'static str,
-    cause: &'static str,
-}
-
-const FAULTS: [Fault; 5] = [
-    Fault {
-        name: "bluetoothd killed",
-        comes: FakeBluez::kill,
-        goes: FakeBluez::restart,
-        state: "failing",
-        cause: "bluetoothd was gone",
-    },
-    Fault {
-        name: "dbus-daemon killed",
-        comes: FakeBluez::kill_bus,
-        goes: FakeBluez::restart_bus,
-        state: "failing",
-        cause: "the system bus was gone",
-    },
-    Fault {
-        name: "switched off",
-        comes: |bluez| bluez.set_powered("hci0", false),
-        goes: |bluez| bluez.set_powered("hci0", true),
-        state: "off",
-        cause: "the adapter was switched off",
-    },
-    Fault {
-        name: "unplugged",
-        comes: |bluez| bluez.unplug("hci0"),
-        goes: |bluez| bluez.plug("hci0"),
-        state: "absent",
-        cause: "the adapter was unplugged",
-    },
-    Fault {
-        name: "bluetoothd hangs",
-        comes: |bluez| bluez.ignore(&["GetAll"]),
-        goes: |bluez| bluez.ignore(&[]),
-        state: "failing",
-        cause: "bluetoothd did not answer",
-    },
-];
-
 #[test]
 fn hears_again_soon_after_each_fault_and_says_so_once() {
     let mut bluez = FakeBluez::start();
@@ -279,6 +232,30 @@ fn passers_by_starve_no_beacon_and_cost_no_memory_and_no_question() {
     assert!(grown_kib < 1024, "{grown_kib} KiB more after {PASSERS_BY} passers-by");
     assert_eq!(bluez.asked(), 0);
     hear.stop("advertisements 10100 malformed 0 not_in_plan 10000 dropped 0 no_rssi 0");
+}
+
+#[test]
+fn what_comes_too_fast_is_dropped_and_counted() {
+    const ALL_AT_ONCE: u32 = 8_000;
+    let bluez = FakeBluez::start();
+    let hear = door(&bluez);
+    hear.halt(true);
+    for number in 0..ALL_AT_ONCE {
+        let (address, payload) = passer_by(number);
+        bluez.advertise_in_passing(&address, -90, payload);
+    }
+    hear.halt(false);
+    // All goes through in order: when the last one of these is heard, so is everything.
+    let mut sent = u64::from(ALL_AT_ONCE);
+    wait_for("it has caught up", 20, || {
+        bluez.advertise(BASKET, -51, uid());
+        sent += 1;
+        hear.has_heard("door -51 eddystone-uid").then_some(())
+    });
+    bluez.advertise(CART, -50, ibeacon(1));
+    wait_for("the last one", 10, || hear.has_heard("door -50 ibeacon").then_some(()));
+    let counters = hear.counters();
+    assert_eq!(counters["advertisements"] + counters["dropped"], sent + 1, "{counters:?}");
 }
 
 /// A bus that lets everybody in and says nothing costs a thread for each attempt: the process has to be started again.

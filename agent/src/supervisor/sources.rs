@@ -65,7 +65,7 @@ pub(super) async fn tell(mut notices: mpsc::Receiver<(Notice, Now)>) {
     while let Some((notice, _)) = notices.recv().await {
         match notice {
             Notice::Radio { receiver, state: RadioState::Scanning } => {
-                tracing::info!(%receiver, "the radio hears")
+                tracing::info!(%receiver, "the radio hears");
             }
             Notice::Radio { receiver, state } => {
                 let state = match state {
@@ -76,7 +76,7 @@ pub(super) async fn tell(mut notices: mpsc::Receiver<(Notice, Now)>) {
                 tracing::warn!(%receiver, state, "the radio does not hear");
             }
             Notice::Recovered { receiver, cause } => {
-                tracing::info!(%receiver, cause, "the radio has recovered")
+                tracing::info!(%receiver, cause, "the radio has recovered");
             }
             Notice::Duplicates { receiver, filtered: true } => tracing::warn!(
                 %receiver,

@@ -19,20 +19,14 @@ use dbus::{
     nonblock::{NonblockReply, SyncConnection},
 };
 use dbus_tokio::connection;
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    thread,
-    time::Duration,
-};
+use std::{sync::Arc, thread, time::Duration};
 use tokio::{
     runtime::Handle,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
+use vitrine_protocol::Id;
 
 /// The bus's own name, and its interface.
 const BUS: &str = "org.freedesktop.DBus";
@@ -81,7 +75,7 @@ pub(super) enum ConnectError {
 #[derive(Debug)]
 pub(super) struct Line {
     name: AdapterName,
-    dropped: AtomicU64,
+    receiver: Id,
     monitored: watch::Sender<bool>,
 }
 
@@ -124,16 +118,18 @@ pub(super) async fn open(manager: Option<Manager>) -> Result<(Channel, Manager),
 }
 
 impl Bus {
-    /// Makes `channel` carry what concerns `adapters`.
+    /// Makes `channel` carry what concerns `adapters`, which are receivers of the plan. `listener` is told of what finds no
+    /// room in the queue.
     pub(super) async fn new(
         channel: Channel,
-        adapters: &[AdapterName],
+        adapters: impl Iterator<Item = (AdapterName, Id)>,
         patterns: Arc<[Pattern]>,
+        listener: Arc<dyn Listener>,
     ) -> Result<Self, CallError> {
         let (resource, connection) =
             connection::from_channel::<SyncConnection>(channel).map_err(CallError::Refused)?;
-        let line = |&name| Line { name, dropped: AtomicU64::new(0), monitored: watch::Sender::new(false) };
-        let lines: Arc<[Line]> = adapters.iter().map(line).collect();
+        let line = |(name, receiver)| Line { name, receiver, monitored: watch::Sender::new(false) };
+        let lines: Arc<[Line]> = adapters.map(line).collect();
         let (signal, signals) = mpsc::channel(QUEUE);
         let counting = lines.clone();
         let rule = MatchRule::new().with_type(MessageType::Signal);
@@ -141,7 +137,7 @@ impl Bus {
             rule,
             Box::new(move |message, _| {
                 if let Err(full) = signal.try_send(message) {
-                    count_dropped(&counting, &full.into_inner());
+                    tell_dropped(&counting, &full.into_inner(), &*listener);
                 }
                 true
             }),
@@ -180,19 +176,6 @@ impl Bus {
     pub(super) fn line(&self, adapter: usize) -> &Line {
         &self.lines[adapter]
     }
-
-    /// Tells `listener` how many advertisements found no room since the last time.
-    pub(super) fn tell_dropped(
-        &self,
-        adapter: usize,
-        receiver: vitrine_protocol::Id,
-        listener: &dyn Listener,
-    ) {
-        let dropped = self.lines[adapter].dropped.swap(0, Ordering::Relaxed);
-        if dropped > 0 {
-            listener.lost(receiver, dropped);
-        }
-    }
 }
 
 impl Drop for Bus {
@@ -202,11 +185,11 @@ impl Drop for Bus {
     }
 }
 
-fn count_dropped(lines: &[Line], message: &Message) {
+fn tell_dropped(lines: &[Line], message: &Message, listener: &dyn Listener) {
     if let Signal::Advertisement(report) = signal::read(message)
         && let Some(line) = lines.iter().find(|line| line.name == report.adapter)
     {
-        line.dropped.fetch_add(1, Ordering::Relaxed);
+        listener.lost(line.receiver, 1);
     }
 }
 

@@ -160,8 +160,8 @@ impl Driver {
 
     async fn connect(&self, manager: Option<Manager>) -> Result<(Bus, Manager), ConnectError> {
         let (channel, manager) = bus::open(manager).await?;
-        let names: Vec<_> = self.stations.iter().map(|station| station.name).collect();
-        let bus = Bus::new(channel, &names, monitor::patterns().into()).await;
+        let adapters = self.stations.iter().map(|station| (station.name, station.receiver));
+        let bus = Bus::new(channel, adapters, monitor::patterns().into(), self.listener.clone()).await;
         Ok((bus.map_err(|error| ConnectError::Refused(error.to_string()))?, manager))
     }
 
@@ -205,12 +205,7 @@ impl Driver {
                         self.scanned(station, central, outcome);
                     }
                 },
-                _ = tick.tick() => {
-                    for (index, station) in self.stations.iter().enumerate() {
-                        bus.tell_dropped(index, station.receiver, &*self.listener);
-                    }
-                    self.look(bus, &tasks);
-                }
+                _ = tick.tick() => self.look(bus, &tasks),
                 _ = &mut bus.end => return End::Lost,
             }
         }

@@ -30,6 +30,10 @@ pub(super) type AdapterName = ArrayString<16>;
 
 /// What a signal says.
 #[derive(Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "it lives for a moment, and a box for each passer-by would be an allocation"
+)]
 pub(super) enum Signal<'a> {
     /// A device is heard.
     Advertisement(Report<'a>),
@@ -143,7 +147,7 @@ fn properties<'a>(mut properties: Iter<'a>, adapter: AdapterName, address: Addre
 /// Each entry of a dictionary of variants: its key, and what is in the variant.
 fn entries<'a>(dictionary: &mut Iter<'a>, mut each: impl FnMut(&mut Iter<'a>, &mut Iter<'a>)) {
     while let Some(mut entry) = dictionary.recurse(ArgType::DictEntry) {
-        let mut key = entry.clone();
+        let mut key = entry;
         entry.next();
         if let Some(mut value) = entry.recurse(ArgType::Variant) {
             each(&mut key, &mut value);
