@@ -7,6 +7,7 @@ use crate::{
 };
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
+use vitrine_protocol::event::RadioState;
 
 /// Notices that wait for the line. A radio changes its state some times a minute at most.
 pub(super) const QUEUE: usize = 256;
@@ -30,15 +31,25 @@ pub(super) async fn carry(
 
 fn log(notice: &Notice) {
     match notice {
-        Notice::Radio { receiver, state } => tracing::info!(%receiver, ?state, "a radio's state"),
-        Notice::Recovered { receiver, cause } => tracing::info!(%receiver, cause, "a radio hears again"),
+        Notice::Radio { receiver, state: RadioState::Scanning } => {
+            tracing::info!(%receiver, "the radio hears")
+        }
+        Notice::Radio { receiver, state } => {
+            let state = match state {
+                RadioState::Off => "switched off",
+                RadioState::Absent => "not there",
+                _ => "failing",
+            };
+            tracing::warn!(%receiver, state, "the radio does not hear");
+        }
+        Notice::Recovered { receiver, cause } => tracing::info!(%receiver, cause, "the radio has recovered"),
         Notice::Duplicates { receiver, filtered: false } => {
-            tracing::info!(%receiver, "static advertisements come through each time");
+            tracing::info!(%receiver, "repeated advertisements come through");
         }
         Notice::Duplicates { receiver, filtered: true } => tracing::warn!(
             %receiver,
-            "static advertisements are filtered out: a beacon that stands still is hardly heard; start bluetoothd with \
-             `--experimental` (deploy/bluetooth has the systemd drop-in), or set backend = \"mgmt\" for this radio"
+            "repeated advertisements are filtered out: beacons whose content does not change are hardly heard. Start bluetoothd \
+             with --experimental (deploy/bluetooth has the systemd drop-in), or set backend = \"mgmt\" for this radio"
         ),
         Notice::Silent { kind, device, since } => {
             tracing::warn!(?kind, %device, %since, "not heard for longer than it should");

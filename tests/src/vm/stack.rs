@@ -4,10 +4,15 @@ use crate::{
     vhci::{Controller, Options},
     wait::{poll, wait_for},
 };
+use dbus::{
+    blocking::{SyncConnection, stdintf::org_freedesktop_dbus::Properties},
+    channel::Channel,
+};
 use std::{
     fs,
     path::Path,
     process::{Child, Command, Stdio},
+    time::Duration,
 };
 use vitrine_agent::capture::{
     ble::{Adapter, Bluez, Limits, mgmt::Mgmt},
@@ -21,6 +26,8 @@ pub const BUS: &str = "/run/dbus/system_bus_socket";
 const ADAPTER: &str = "/sys/class/bluetooth/hci0";
 /// Longest wait for something to start: the machine is emulated.
 const START_S: u64 = 60;
+/// Longest wait for BlueZ' answer.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// How BlueZ is set up.
 #[derive(Clone, Copy, Debug)]
@@ -114,9 +121,7 @@ impl Stack {
 
     /// Waits until BlueZ has the adapter, and it is on.
     pub fn wait_until_powered(&self) {
-        wait_for("the adapter is on", START_S, || {
-            bluetoothctl(&["show"]).contains("Powered: yes").then_some(())
-        });
+        wait_for("the adapter is on", START_S, || is_powered().unwrap_or_default().then_some(()));
     }
 
     /// Pulls the adapter, until the kernel has noticed: the next one would get another name.
@@ -151,9 +156,27 @@ fn end(process: &mut Option<Child>) {
     }
 }
 
-/// What an operator types; standard output.
-pub fn bluetoothctl(arguments: &[&str]) -> String {
-    let output =
-        Command::new("bluetoothctl").args(["--timeout", "5"]).args(arguments).stdin(Stdio::null()).output();
-    String::from_utf8_lossy(&output.unwrap().stdout).into_owned()
+/// Whether the adapter is on, as BlueZ says. Not asked through `bluetoothctl`, which registers for advertisement monitors each
+/// time: bluetoothd 5.66 spoils its memory when such a program leaves the bus.
+///
+/// # Errors
+/// Where there is no bus, no BlueZ or no adapter.
+pub fn is_powered() -> Result<bool, dbus::Error> {
+    let connection = connect()?;
+    connection.with_proxy("org.bluez", "/org/bluez/hci0", ANSWER).get("org.bluez.Adapter1", "Powered")
+}
+
+/// An operator's switch.
+///
+/// # Errors
+/// As for [`is_powered`].
+pub fn power(is_on: bool) -> Result<(), dbus::Error> {
+    let connection = connect()?;
+    connection.with_proxy("org.bluez", "/org/bluez/hci0", ANSWER).set("org.bluez.Adapter1", "Powered", is_on)
+}
+
+fn connect() -> Result<SyncConnection, dbus::Error> {
+    let mut channel = Channel::open_private(&format!("unix:path={BUS}"))?;
+    channel.register()?;
+    Ok(SyncConnection::from(channel))
 }

@@ -40,11 +40,11 @@ pub(super) struct Pattern {
     octets: ArrayVec<u8, 4>,
 }
 
-/// Most patterns of a monitor: bluetoothd (5.66, and others) counts the octets that it needs for them in an octet, 34 for
-/// each, and one more pattern overwrites its memory: it dies. The kernel takes 16.
+/// Most patterns of a monitor: bluetoothd 5.66 (Debian 12) counts the octets that it needs for them in one octet, 34 for
+/// each, and with an eighth it overwrites its memory and dies. The kernel takes 16.
 const PATTERNS_MAX: usize = 7;
 
-/// The formats that are read, the more usual ones: a monitor in force lets every advertisement through.
+/// The more usual of the formats that are read. Which they are only counts for controllers that match by themselves.
 pub(super) fn patterns() -> Vec<Pattern> {
     // Not only the company: every telephone of its make sends that.
     let [low, high] = APPLE_COMPANY.to_le_bytes();

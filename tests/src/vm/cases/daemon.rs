@@ -4,7 +4,7 @@ use crate::{
     vm::{
         Judge, beacons,
         kiosk::{Shop, views},
-        stack::{Backend, Setup, Stack, bluetoothctl},
+        stack::{Backend, Setup, Stack, is_powered, power},
     },
     wait::{poll, wait_for},
 };
@@ -19,8 +19,10 @@ const FAULT: Duration = Duration::from_secs(3);
 const AGAIN: Duration = Duration::from_secs(10);
 /// A cart that is heard for so long has visited.
 const VISIT: Duration = Duration::from_secs(3);
-/// Memory that the agent may take, in KiB.
+/// Memory that the agent may take, in KiB, its program aside: here it is not optimised, and large.
 const MEMORY_MAX_KIB: u64 = 40 << 10;
+/// By how much it may grow with the strangers: what is remembered is bounded.
+const GROWTH_MAX_KIB: u64 = 12 << 10;
 /// What [`churn`] sends.
 const STRANGERS: u32 = 20_000;
 
@@ -48,13 +50,10 @@ const DBUS: Fault = (
 );
 const POWER: Fault = (
     "the adapter is switched off, and on",
-    |_| {
-        bluetoothctl(&["power", "off"]);
-    },
+    |_| power(false).unwrap(),
     |stack| {
-        let show = bluetoothctl(&["show"]);
-        assert!(show.contains("Powered: no"), "what an operator has switched off was switched on: {show}");
-        bluetoothctl(&["power", "on"]);
+        assert!(!is_powered().unwrap(), "what an operator has switched off was switched on");
+        power(true).unwrap();
         stack.wait_until_powered();
     },
 );
@@ -152,16 +151,22 @@ fn strangers(judge: &mut Judge, backend: Backend, per_second: u32) {
     let shop = Shop::open(backend, CARTS);
     wait_for(HEARS, 60, || (shop.logged(HEARS) > 0).then_some(()));
     pass_by(&stack, 0, VISIT);
-    let (before_kib, before_ms) = (shop.memory_kib("VmRSS"), shop.cpu_ms());
+    let (before_kib, before_ms) = (shop.memory_kib("RssAnon"), shop.cpu_ms());
+    let mut most_kib = 0;
     stack.controller.advertise(beacons::strangers("strangers", per_second, STRANGERS));
     wait_for("all strangers", 600, || {
+        most_kib = most_kib.max(shop.memory_kib("RssAnon"));
         (stack.controller.count("strangers").sent == u64::from(STRANGERS)).then_some(())
     });
-    let (after_kib, most_kib) = (shop.memory_kib("VmRSS"), shop.memory_kib("VmHWM"));
-    let count = stack.controller.count("strangers");
+    let (count, resident_kib) = (stack.controller.count("strangers"), shop.memory_kib("VmHWM"));
     let cpu_us = (shop.cpu_ms() - before_ms) * 1000 / count.passed.max(1);
-    judge.note(format!("{count:?}, {before_kib} KiB before, {after_kib} after, {most_kib} at most, {cpu_us} us of the agent's each"));
-    judge.check(most_kib <= MEMORY_MAX_KIB, format!("{most_kib} KiB at most, of {MEMORY_MAX_KIB}"));
+    judge.note(format!(
+        "{count:?}; {before_kib} KiB before, {most_kib} at most, {resident_kib} with the program; {cpu_us} us of the agent's each"
+    ));
+    judge.check(
+        most_kib <= MEMORY_MAX_KIB && most_kib <= before_kib + GROWTH_MAX_KIB,
+        format!("{most_kib} KiB at most, of {MEMORY_MAX_KIB}; {before_kib} before"),
+    );
     let (touches, feed, _) = shop.close();
     judge.check(
         touches.refused.is_empty(),

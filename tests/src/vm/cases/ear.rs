@@ -21,10 +21,11 @@ const MOST_PERCENT: u64 = 95;
 /// A source that hears.
 fn listen(stack: &Stack, backend: Backend) -> Listening {
     let listening = Listening::to(backend.source());
-    wait_for("the radio hears", 60, || {
-        let hears = |notice: &Notice| matches!(notice, Notice::Radio { state: RadioState::Scanning, .. });
+    let hears = |notice: &Notice| matches!(notice, Notice::Radio { state: RadioState::Scanning, .. });
+    let scans = poll(30, || {
         (stack.controller.stats().scan.is_some() && listening.heard().notices.iter().any(hears)).then_some(())
     });
+    assert!(scans.is_some(), "{}: no scan within 30 s: {:?}", backend.name(), listening.heard().notices);
     listening
 }
 
