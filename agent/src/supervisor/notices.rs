@@ -32,7 +32,7 @@ pub(super) async fn carry(
 fn log(notice: &Notice) {
     match notice {
         Notice::Radio { receiver, state: RadioState::Scanning } => {
-            tracing::info!(%receiver, "the radio hears")
+            tracing::info!(%receiver, "the radio hears");
         }
         Notice::Radio { receiver, state } => {
             let state = match state {
