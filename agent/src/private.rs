@@ -2,7 +2,7 @@
 //!
 //! Their types have no `Serialize` and no `Display`, and a `Debug` that tells nothing, so that a leak onto
 //! disk, wire or log does not compile. Nothing here converts them into text or numbers, but for one way that only the
-//! installer's own tools can take: [`Address::told`].
+//! installer's own tools can take: `Address::told`.
 
 use crate::cli::Leave;
 use std::fmt;

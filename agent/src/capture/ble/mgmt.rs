@@ -2,7 +2,7 @@
 //! D-Bus is in the way.
 //!
 //! One source is one adapter. It needs `CAP_NET_ADMIN`, and nothing of bluetoothd, which may run beside it; somebody has to
-//! power the adapter, which this part never does. [`watch`] decides, this part does.
+//! power the adapter, which this part never does. `watch` decides, this part does.
 //!
 //! Left out: extended advertisements in several parts (the kernel joins them), classic devices, and everything about
 //! connections. With several adapters each source is handed the packets of all, and passes over those of others.
