@@ -132,7 +132,7 @@ impl Controller {
         thread::Builder::new()
             .name("controller".to_owned())
             .spawn(move || {
-                Builder::new_current_thread().enable_all().build().unwrap().block_on(air.run(ordered))
+                Builder::new_current_thread().enable_all().build().unwrap().block_on(air.run(ordered));
             })
             .unwrap();
         let controller = Self { orders, stats };
