@@ -3,7 +3,9 @@
 
 pub mod agent;
 pub mod bluez;
+pub mod brokers;
 pub mod bus;
+pub mod client;
 pub mod consumer;
 pub mod day;
 pub mod gate;
@@ -12,6 +14,7 @@ pub mod mosquitto;
 pub mod mqtt;
 pub mod program;
 pub mod schema;
+pub mod sink;
 pub mod spool;
 pub mod store;
 pub mod subscriber;

@@ -83,7 +83,7 @@ impl Packet {
         Some(Message { topic, packet_id, retain: self.flags & 1 == 1, payload })
     }
 
-    fn encode(&self) -> Vec<u8> {
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.kind << 4 | self.flags];
         let mut length = self.body.len();
         loop {
@@ -100,7 +100,7 @@ impl Packet {
 }
 
 /// The packet that `bytes` begin with, and its length; `None` if it is not whole.
-fn decode(bytes: &[u8]) -> Option<(Packet, usize)> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Packet, usize)> {
     let (&first, rest) = bytes.split_first()?;
     let digits = 1 + rest.iter().position(|&byte| byte < 128)?;
     let length = rest[..digits].iter().rev().fold(0, |length, &digit| length << 7 | usize::from(digit & 127));
