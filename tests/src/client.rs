@@ -1,6 +1,4 @@
-//! A client for MQTT 3.1.1 and 5, by hand: quality of service 1 both ways, and nothing done on its own account.
-//!
-//! It leaves out pings: a connection on the loopback address ends when its broker does.
+//! A client for MQTT 3.1.1 and 5, by hand: quality of service 1 both ways, and nothing done on its own account but pings.
 
 use crate::mqtt::{Packet, decode, field, kind};
 use std::{
@@ -8,9 +6,13 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpStream},
     time::Duration,
 };
+use tokio::time::Instant;
 
 /// How long a broker may take to answer.
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
+/// What the broker is promised to hear from us in; rumqttd takes no connection without such a promise.
+const KEEP_ALIVE_S: u8 = 60;
+const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long a session is kept, under MQTT 5; under 3.1.1 that is the broker's affair.
 const SESSION_S: u32 = 86_400;
 
@@ -52,6 +54,7 @@ pub struct Client {
     stream: TcpStream,
     unread: Vec<u8>,
     version: Version,
+    pinged: Instant,
 }
 
 impl Client {
@@ -64,13 +67,13 @@ impl Client {
             TcpStream::connect_timeout(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)), ANSWER_WITHIN)?;
         stream.set_nodelay(true)?;
         stream.set_write_timeout(Some(ANSWER_WITHIN))?;
-        let mut client = Self { stream, unread: Vec::new(), version };
+        let mut client = Self { stream, unread: Vec::new(), version, pinged: Instant::now() };
         let (user, password) = login.credentials;
         let flags = 0b1100_0000 | u8::from(login.clean) << 1;
         let expiry = [&[0x11][..], &SESSION_S.to_be_bytes()].concat();
         let connect = [
             field("MQTT"),
-            vec![version as u8, flags, 0, 0],
+            vec![version as u8, flags, 0, KEEP_ALIVE_S],
             client.properties(if login.clean { &[] } else { &expiry }),
             field(login.client_id),
             field(user),
@@ -134,6 +137,10 @@ impl Client {
         loop {
             if let Some(packet) = self.ready() {
                 return Ok(Some(packet));
+            }
+            if self.pinged.elapsed() > PING_EVERY {
+                self.send(&Packet::new(kind::PINGREQ, []))?;
+                self.pinged = Instant::now();
             }
             self.stream.set_read_timeout(Some(within))?;
             let mut bytes = [0; 64 * 1024];

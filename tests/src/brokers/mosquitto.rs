@@ -2,7 +2,7 @@
 
 use super::{Broker, GATEWAY, PASSWORD, PLATFORM, configure, spawn};
 use crate::{client::Version, mosquitto::free_port};
-use std::process::Command;
+use std::{fs, process::Command};
 
 impl Broker {
     /// Mosquitto 2.
@@ -23,9 +23,10 @@ impl Broker {
             configure("mosquitto/mosquitto.conf", directory, &edits.each_ref().map(|(a, b)| (*a, &**b)));
         configure("mosquitto/acl", directory, &[]);
         let passwords = directory.join("passwords");
-        for (more, user) in [("-bc", GATEWAY), ("-b", PLATFORM)] {
+        fs::write(&passwords, "").unwrap();
+        for user in [GATEWAY, PLATFORM] {
             let mut command = Command::new("mosquitto_passwd");
-            let made = spawn(command.arg(more).arg(&passwords).args([user, PASSWORD])).wait().unwrap();
+            let made = spawn(command.arg("-b").arg(&passwords).args([user, PASSWORD])).wait().unwrap();
             assert!(made.success());
         }
         broker.node([port; 2], move || {
