@@ -112,13 +112,13 @@ impl Client {
         }
     }
 
-    /// Publishes at quality of service 1, retained.
+    /// Publishes at quality of service 1.
     ///
     /// # Errors
     /// The connection is over.
-    pub fn publish_retained(&mut self, packet_id: u16, topic: &str, payload: &[u8]) -> io::Result<()> {
+    pub fn publish(&mut self, packet_id: u16, topic: &str, payload: &[u8], retain: bool) -> io::Result<()> {
         let body = [field(topic), packet_id.to_be_bytes().into(), self.properties(&[]), payload.into()];
-        self.send(&Packet { flags: 0b0011, ..Packet::new(kind::PUBLISH, body.concat()) })
+        self.send(&Packet { flags: 0b0010 | u8::from(retain), ..Packet::new(kind::PUBLISH, body.concat()) })
     }
 
     /// Tells the broker that a message is safe.

@@ -167,7 +167,7 @@ impl Marks {
         let free: BTreeMap<String, String> = free;
         for (topic, mark) in free {
             self.last_id = self.last_id % u16::MAX + 1;
-            client.publish_retained(self.last_id, &topic, mark.as_bytes())?;
+            client.publish(self.last_id, &topic, mark.as_bytes(), true)?;
             self.sent.insert(self.last_id, topic);
         }
         Ok(())
