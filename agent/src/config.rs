@@ -156,8 +156,8 @@ mod tests {
             expect![[r#"
                 gateway.toml:1:1: the file lacks `tenant`: write tenant = a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes
                 gateway.toml:4:8: `role` must be "hub": this agent cannot be a satellite yet
-                gateway.toml:5:1: [uplink] needs both `user` and `password_file`, or neither
-                gateway.toml:6:7: `url`: write mqtt://host or mqtt://host:port
+                gateway.toml:5:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
+                gateway.toml:6:7: `url`: write mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt
                 gateway.toml:9:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
                 gateway.toml:10:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
                 gateway.toml:11:1: unknown key `adaptor`: did you mean `adapter`?"#]],

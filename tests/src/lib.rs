@@ -4,6 +4,7 @@
 pub mod agent;
 pub mod bluez;
 pub mod bus;
+pub mod certificates;
 pub mod consumer;
 pub mod day;
 pub mod gate;
@@ -11,6 +12,7 @@ pub mod http;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod program;
+pub mod proxy;
 pub mod schema;
 pub mod spool;
 pub mod store;

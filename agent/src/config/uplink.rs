@@ -202,12 +202,28 @@ mod tests {
         check(
             "url = ['mqtt://a', 'tcp://b', 7]\nuser = 'u'\nkey_file = 'k'\nproxy = 'p'\nprotocol = '3'\ndelivery = 'x'\n\
              drain = 'y'\ncompression = 'gzip'\nbandwidth_bytes_per_s = 10\nmetrics_every_s = 5\nmetred = true\n",
-            expect![[r#""#]],
+            expect![[r#"
+                gateway.toml:1:1: [uplink] has `metrics_every_s` below 10: 0 turns metrics off
+                gateway.toml:1:1: [uplink] needs both `cert_file` and `key_file`, or neither
+                gateway.toml:1:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
+                gateway.toml:2:20: `url`: write mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt
+                gateway.toml:2:31: `url`: write a text in quotes, or a list of them in brackets
+                gateway.toml:5:9: `proxy`: write http://host:port: the proxy is asked to CONNECT over plain HTTP
+                gateway.toml:6:12: `protocol`: write "auto" or "5" or "3.1.1"
+                gateway.toml:7:12: `delivery`: write "broker" or "end_to_end"
+                gateway.toml:8:9: `drain`: write "oldest_first" or "live_first"
+                gateway.toml:9:15: `compression`: write "none" or "zstd"
+                gateway.toml:10:25: `bandwidth_bytes_per_s` must be from 1024 to 1073741824
+                gateway.toml:12:1: unknown key `metred`: did you mean `metered`?"#]],
         );
-        check("url = []\npassword_file = 'a'\npassword_credential = 'b'\n", expect![[r#""#]]);
+        check("url = []\npassword_file = 'a'\npassword_credential = 'b'\n", expect![[r#"
+            gateway.toml:1:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
+            gateway.toml:2:7: `url` must not be empty"#]]);
         check(
             "url = 'mqtt://a'\nca_file = 'ca.pem'\ndelivery = 'end_to_end'\ndrain = 'live_first'\n",
-            expect![[r#""#]],
+            expect![[r#"
+                gateway.toml:1:1: [uplink] has delivery = "end_to_end" and drain = "live_first": the platform acknowledges a stream in order, so what is sent ahead could not be freed. Write drain = "oldest_first"
+                gateway.toml:1:1: [uplink] names certificates, and no `url` uses them: write mqtts:// or wss://, or leave them out"#]],
         );
     }
 }
