@@ -3,10 +3,11 @@
 //! Credentials are named by path, never written into the file.
 
 mod spool;
+mod uplink;
 
 use crate::{
     document::{self, Problems, Report, Table},
-    spool as storage,
+    spool as storage, uplink as publishing,
 };
 use std::{
     net::SocketAddr,
@@ -19,8 +20,8 @@ use vitrine_protocol::{Id, topic::Gateway};
 pub struct Config {
     /// The gateway's full name.
     pub gateway: Gateway,
-    /// Where the broker is.
-    pub uplink: Uplink,
+    /// Where events are published, and how.
+    pub uplink: publishing::Settings,
     /// Where the agent's state is kept.
     pub state_dir: PathBuf,
     /// Where unsent events are kept, and how many.
@@ -35,17 +36,6 @@ pub struct Config {
     pub plan: PathBuf,
 }
 
-/// The platform's MQTT broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Uplink {
-    /// Host name or address.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// User name, and the file that holds the password.
-    pub credentials: Option<(String, PathBuf)>,
-}
-
 /// A BLE adapter of this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Radio {
@@ -55,7 +45,6 @@ pub struct Radio {
     pub receiver: Id,
 }
 
-const DEFAULT_PORT: u16 = 1883;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
 
 /// Reads and checks a `gateway.toml`. Relative paths in it start from its directory.
@@ -79,7 +68,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let plan = table.or("plan", "store.toml".to_owned(), report);
     let state_dir = table.or("state_dir", "/var/lib/vitrine".to_owned(), report);
     let uplink = match table.table("uplink", report) {
-        Some(uplink) => read_uplink(uplink, report, dir),
+        Some(table) => uplink::read(table, report, dir),
         None => {
             report.at(
                 table.span.clone(),
@@ -109,41 +98,6 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
         radios,
         plan: dir.join(plan),
     })
-}
-
-fn read_uplink(mut table: Table<'_>, report: &mut Report, dir: &Path) -> Option<Uplink> {
-    if let (false, span) = (table.has("url"), table.span.clone()) {
-        report.at(span, "[uplink] lacks `url`: write url = \"mqtt://host\" or \"mqtt://host:port\"");
-    }
-    let server = table.converted("url", report, parse_url);
-    let user = table.optional::<String>("user", report);
-    let password_file = table.optional::<String>("password_file", report);
-    if user.is_some() != password_file.is_some() {
-        report.at(table.span.clone(), "[uplink] needs both `user` and `password_file`, or neither");
-    }
-    table.finish(report);
-    let (host, port) = server?;
-    let credentials = user.zip(password_file);
-    let credentials = credentials.map(|(user, file)| (user.into_inner(), dir.join(file.into_inner())));
-    Some(Uplink { host, port, credentials })
-}
-
-fn parse_url(url: &str) -> Result<(String, u16), String> {
-    if url.starts_with("mqtts://") {
-        return Err("this agent does not speak TLS yet: write mqtt://host, over a network you trust".into());
-    }
-    let server = url.strip_prefix("mqtt://").ok_or("write mqtt://host or mqtt://host:port")?;
-    let (host, port) = match server.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') && !port.contains(']') => {
-            (host, port.parse().map_err(|_| format!("`{port}` is no port: write a number from 1 to 65535"))?)
-        }
-        _ => (server, DEFAULT_PORT),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || host.contains(['/', '@', ' ']) {
-        return Err("write mqtt://host or mqtt://host:port, without path or user".into());
-    }
-    Ok((host.to_owned(), port))
 }
 
 fn read_http(mut table: Table<'_>, report: &mut Report) -> Option<SocketAddr> {
@@ -186,7 +140,7 @@ mod tests {
     fn a_minimal_file_has_sensible_defaults() {
         let text = "version = 1\ntenant = 'a'\nstore = 'b'\ngateway = 'c'\n[uplink]\nurl = 'mqtt://broker'\n";
         let config = parse(text).unwrap();
-        assert_eq!(config.uplink, Uplink { host: "broker".into(), port: 1883, credentials: None });
+        assert_eq!(config.uplink.servers[0].to_string(), "mqtt://broker:1883");
         assert_eq!(config.plan, Path::new("/etc/vitrine/store.toml"));
         assert_eq!(config.state_dir, Path::new("/var/lib/vitrine"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
@@ -196,23 +150,14 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_brokers() {
-        assert_eq!(parse_url("mqtt://[::1]:1884"), Ok(("::1".into(), 1884)));
-        assert_eq!(parse_url("mqtt://[::1]"), Ok(("::1".into(), 1883)));
-        for bad in ["broker", "mqtt://", "mqtt://a:b", "mqtt://a:99999", "mqtt://u@h", "mqtts://h"] {
-            assert!(parse_url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn all_problems_are_told() {
         check(
             "version = 1\nstore = 'b'\ngateway = 'c'\nrole = 'satellite'\n[uplink]\nurl = 'tcp://x'\nuser = 'u'\n[http]\nlisten = '0.0.0.0:80'\n[[radios]]\nadaptor = 'hci0'\nreceiver = 'door'\n",
             expect![[r#"
                 gateway.toml:1:1: the file lacks `tenant`: write tenant = a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes
                 gateway.toml:4:8: `role` must be "hub": this agent cannot be a satellite yet
-                gateway.toml:5:1: [uplink] needs both `user` and `password_file`, or neither
-                gateway.toml:6:7: `url`: write mqtt://host or mqtt://host:port
+                gateway.toml:5:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
+                gateway.toml:6:7: `url`: write mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt
                 gateway.toml:9:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
                 gateway.toml:10:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
                 gateway.toml:11:1: unknown key `adaptor`: did you mean `adapter`?"#]],

@@ -67,14 +67,6 @@ pub enum AgentError {
         /// What was said.
         error: io::Error,
     },
-    /// The file with the broker's password cannot be read.
-    #[error("{path}: {error}; `password_file` in gateway.toml names it")]
-    Password {
-        /// The file.
-        path: PathBuf,
-        /// What was said.
-        error: io::Error,
-    },
     /// A task ended that should not.
     #[error("a part of the agent panicked: this is a bug")]
     Panicked,
@@ -130,7 +122,11 @@ impl Agent {
             spool: line.spool().clone(),
             uplink: uplink_stats.clone(),
         };
-        let uplink = uplink::run(uplink, line.spool().clone(), clock, uplink_stats, leaving);
+        let metrics: uplink::MetricsSource = Arc::new({
+            let (observed, gateway) = (observed.clone(), uplink.gateway);
+            move || observed.metrics(gateway)
+        });
+        let uplink = uplink::run(uplink, line.spool().clone(), clock, uplink_stats, Some(metrics), leaving);
         Ok(Self {
             radio,
             ingest,
@@ -240,8 +236,8 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
-    let uplink = uplink_config(&config, &plan)?;
-    let Config { state_dir, spool, radios, socket, .. } = config;
+    let Config { gateway, uplink, state_dir, spool, radios, socket, .. } = config;
+    let uplink = uplink::Config { gateway, plan: plan.version, settings: uplink };
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
     let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
     let mut agent = Agent::start(setup)?;
@@ -280,21 +276,6 @@ pub async fn run(
     agent.stop(deadline).await?;
     tracing::info!(waiting_records = spool.backlog(), "down");
     Ok(())
-}
-
-fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentError> {
-    let config::Uplink { host, port, credentials } = config.uplink.clone();
-    let credentials = credentials.map(|(user, path)| match std::fs::read_to_string(&path) {
-        Ok(password) => Ok((user, password.trim_end_matches(['\r', '\n']).to_owned())),
-        Err(error) => Err(AgentError::Password { path, error }),
-    });
-    Ok(uplink::Config {
-        gateway: config.gateway,
-        plan: plan.version,
-        host,
-        port,
-        credentials: credentials.transpose()?,
-    })
 }
 
 /// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.
