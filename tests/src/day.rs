@@ -11,7 +11,7 @@ use vitrine_agent::{
     demo::simulation::Simulation,
     plan, spool,
     supervisor::{Agent, Setup},
-    uplink::Config,
+    uplink::{Config, Server, Settings},
 };
 use vitrine_protocol::{
     Id,
@@ -37,9 +37,7 @@ pub async fn play(broker_port: u16, state_dir: &Path) {
     let uplink = Config {
         gateway: Gateway { tenant: id("demo"), store: id("paris"), gateway: id("gw-1") },
         plan: plan.version,
-        host: "127.0.0.1".into(),
-        port: broker_port,
-        credentials: None,
+        settings: Settings::new(Server::tcp("127.0.0.1", broker_port)),
     };
     let spool = spool::Config::new(state_dir.join("spool"));
     let setup = Setup { plan, state_dir: state_dir.to_owned(), spool, uplink, clock: clock.clone() };

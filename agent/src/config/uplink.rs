@@ -216,9 +216,12 @@ mod tests {
                 gateway.toml:10:25: `bandwidth_bytes_per_s` must be from 1024 to 1073741824
                 gateway.toml:12:1: unknown key `metred`: did you mean `metered`?"#]],
         );
-        check("url = []\npassword_file = 'a'\npassword_credential = 'b'\n", expect![[r#"
+        check(
+            "url = []\npassword_file = 'a'\npassword_credential = 'b'\n",
+            expect![[r#"
             gateway.toml:1:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
-            gateway.toml:2:7: `url` must not be empty"#]]);
+            gateway.toml:2:7: `url` must not be empty"#]],
+        );
         check(
             "url = 'mqtt://a'\nca_file = 'ca.pem'\ndelivery = 'end_to_end'\ndrain = 'live_first'\n",
             expect![[r#"
