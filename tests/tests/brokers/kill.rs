@@ -2,7 +2,7 @@
 //!
 //! Counts of a till go in over HTTP, each until it is answered for; a consumer commits what it gets. With `delivery =
 //! "end_to_end"` every count is there exactly once in the end. With `delivery = "broker"` it is told what was lost where,
-//! and that the consumer can see it as a hole in the numbers. `VITRINE_TEST_LONG=1` plays more rounds and both.
+//! and that the consumer can see it as a hole in the numbers.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
@@ -26,6 +26,8 @@ use vitrine_tests::{
 
 const SEED_VARIABLE: &str = "VITRINE_TEST_SEED";
 const SEED: u64 = 20_260_304;
+/// How often each victim is killed, if not as often as usual.
+const ROUNDS_VARIABLE: &str = "VITRINE_TEST_ROUNDS";
 /// Counts that are posted while the consumer is away: several batches' worth of slots.
 const AWAY_COUNTS: u64 = 60;
 /// Between two counts.
@@ -74,7 +76,8 @@ struct Till {
 /// Plays the matrix' row of a broker, with its newest version of MQTT.
 pub(super) fn play(broker: Broker, delivery: Delivery) {
     let seed = std::env::var(SEED_VARIABLE).map_or(SEED, |seed| seed.parse().unwrap());
-    let rounds = if is_long() { 20 } else { 3 };
+    let usual = if super::is_long() { 20 } else { 3 };
+    let rounds = std::env::var(ROUNDS_VARIABLE).map_or(usual, |rounds| rounds.parse().unwrap());
     let name = broker.name;
     println!("{name}: {SEED_VARIABLE}={seed}");
     let mut line = Line::start(broker, delivery, seed);
@@ -92,7 +95,7 @@ pub(super) fn play(broker: Broker, delivery: Delivery) {
     line.post(&till, 1);
     let last = till.answered();
     wait_for("the last count", 120, || (line.counts().contains_key(&last)).then_some(()));
-    poll(if delivery == Delivery::EndToEnd { 60 } else { 10 }, || {
+    poll(if delivery == Delivery::EndToEnd { 120 } else { 10 }, || {
         (line.counts().len() as u64 == last).then_some(())
     });
 
@@ -123,16 +126,17 @@ pub(super) fn play(broker: Broker, delivery: Delivery) {
 
 impl Line {
     fn start(broker: Broker, delivery: Delivery, seed: u64) -> Self {
-        let agent = Agent::new(
-            broker.ports(broker.newest)[0],
-            &edit(STORE_TOML, &[("slot_s = 900 ", "slot_s = 1 ")]),
-        );
+        let ports = broker.ports(broker.newest);
+        let agent = Agent::new(ports[0], &edit(STORE_TOML, &[("slot_s = 900 ", "slot_s = 1 ")]));
         let directory = agent.directory();
         fs::write(directory.join("password"), PASSWORD).unwrap();
+        let urls: Vec<_> = ports.iter().map(|port| format!("mqtt://127.0.0.1:{port}")).collect();
+        let uplink = format!(
+            "url = {urls:?}\nuser = \"{GATEWAY}\"\npassword_file = \"password\"\ndelivery = \"{delivery}\"\n"
+        );
         let path = directory.join("gateway.toml");
-        let url = format!("url = \"mqtt://127.0.0.1:{}\"", broker.ports(broker.newest)[0]);
-        let uplink = format!("{url}\nuser = \"{GATEWAY}\"\npassword_file = \"password\"");
-        fs::write(&path, edit(&fs::read_to_string(&path).unwrap(), &[(&url, &uplink)])).unwrap();
+        let usual = format!("url = \"{}\"\n", urls[0]);
+        fs::write(&path, edit(&fs::read_to_string(&path).unwrap(), &[(&usual, &uplink)])).unwrap();
         let ledger = directory.join("ledger");
         let mut line = Self { agent, broker, sink: None, ledger, delivery, rng: Rng::with_seed(seed) };
         line.start_sink();
@@ -267,8 +271,4 @@ impl fmt::Display for Victim {
             Self::BrokerWhileConsumerIsAway => "broker, while the consumer is away",
         })
     }
-}
-
-fn is_long() -> bool {
-    std::env::var_os("VITRINE_TEST_LONG").is_some()
 }

@@ -1,4 +1,5 @@
-//! Every broker that a platform may have, as `deploy/platform` sets it up.
+//! Every broker that a platform may have, as `deploy/platform` sets it up. `VITRINE_TEST_LONG=1` kills more often, and also
+//! measures what is lost when a gateway takes the broker's word.
 #![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
 
 mod kill;
@@ -9,27 +10,37 @@ use vitrine_tests::brokers::Broker;
 
 #[test]
 fn mosquitto() {
-    rules::check(Broker::mosquitto());
-    play(Broker::mosquitto(), Delivery::Broker);
-}
-
-#[test]
-fn rumqttd() {
-    rules::check(Broker::rumqttd());
-    play(Broker::rumqttd(), Delivery::Broker);
+    check(Broker::mosquitto);
 }
 
 #[test]
 fn nats() {
-    rules::check(Broker::nats());
+    check(Broker::nats);
 }
 
 #[test]
-fn nats_cluster() {
-    rules::check(Broker::nats_cluster());
+fn three_nats() {
+    check(Broker::nats_cluster);
 }
 
 #[test]
 fn rabbitmq() {
-    rules::check(Broker::rabbitmq());
+    check(Broker::rabbitmq);
+}
+
+#[test]
+fn rumqttd() {
+    check(Broker::rumqttd);
+}
+
+fn check(start: fn() -> Broker) {
+    rules::check(start());
+    play(start(), Delivery::EndToEnd);
+    if is_long() {
+        play(start(), Delivery::Broker);
+    }
+}
+
+fn is_long() -> bool {
+    std::env::var_os("VITRINE_TEST_LONG").is_some()
 }
