@@ -3,27 +3,32 @@
 //! [`run`] connects, publishes what it reads from the spool's cursor on as QoS 1 batches, and moves the cursor when
 //! the broker has acknowledged. The rules:
 //!
-//! - **Rewind.** Nothing survives a connection but the cursors. After any error, a CONNACK that will not do, a
-//!   refused message, or 15 s without an acknowledgement while something is in flight, the connection is dropped,
-//!   the uplink backs off, connects anew, and sends again from the cursor on. So the platform gets every event
-//!   at least once, and within a connection every stream in order.
-//! - **The cursor** of a lane passes a position only when everything up to it is acknowledged, or was refused
-//!   because no message can hold it (logged, counted).
-//! - **Urgency.** Whenever the window has room, the most urgent lane with something to send goes first; see `turn`.
+//! - **Rewind.** Nothing survives a connection but the cursors. After any error, a CONNACK that will not do, or 15 s
+//!   without an acknowledgement while something is in flight, the connection is dropped, the uplink backs off,
+//!   connects anew, and sends again from the cursor on. So the platform gets every event at least once, and within a
+//!   connection every stream in order.
+//! - **The cursor** of a lane passes a position only when everything up to it is acknowledged, or was given up because
+//!   nothing can carry it: then a gap says so. With [`Delivery::EndToEnd`], it is the platform that acknowledges.
+//! - **A refusal** concerns one stream, which rests; see `refusal`. No message is tried for ever.
+//! - **Urgency.** Whenever the window has room, the most urgent lane with something to send goes first; see `turn`. With
+//!   [`Drain::LiveFirst`], what happens now goes before any backlog; see `lanes`.
 //! - **`replayed`** is true of a batch that starts at or below the highest number sent of its stream since the
-//!   agent started, and of everything read before its lane's end was first reached, for the agent may have sent
-//!   that before it was started anew: a batch is never said to be new when it may not be.
+//!   agent started, of a backlog behind what is live, and of everything read before its lane's end was first reached,
+//!   for the agent may have sent that before it was started anew: a batch is never said to be new when it may not be.
 //! - **Status.** Each connection publishes a retained `online` with its own session id, leaves a last will
 //!   (`lost`), and, going down in good order, publishes `offline` before DISCONNECT.
 //!
 //! | module | what |
 //! |---|---|
+//! | `settings`, `server` | what it is told |
 //! | `session` | one MQTT connection; the only one that knows the client |
-//! | `window`, `reader`, `batch`, `turn`, `backoff` | the decisions: pure |
+//! | `route`, `backoff` | which broker is next, in which version, and when: pure |
+//! | `batch`, `window`, `refusal`, `marks`, `bucket`, `turn` | the decisions: pure |
+//! | `reader`, `lanes`, `passed` | how far each lane is: pure |
 //! | `link` | one connection's life: the loop |
 //! | here | connecting again and again |
 //!
-//! Left out: TLS, several brokers, MQTT 3.1.1, commands, the platform's own acknowledgements, bandwidth limits.
+//! Left out: commands, the plan from the platform.
 
 mod backoff;
 mod batch;

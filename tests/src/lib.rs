@@ -23,6 +23,7 @@ pub mod subscriber;
 pub mod tools;
 pub mod uplink;
 pub mod wait;
+pub mod websocket;
 
 use std::process::{Child, Command};
 

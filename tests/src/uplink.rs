@@ -97,6 +97,12 @@ impl Uplink {
         (self.stats.snapshot(), asked.elapsed())
     }
 
+    /// Ends it where it stands, and starts another one on its spool, which knows nothing of it.
+    pub fn start_again(self, settings: Settings) -> Self {
+        self.running.abort();
+        Self::start_with(settings, self.store, Clock::system())
+    }
+
     /// Ends it where it stands.
     pub fn kill(self) {
         self.running.abort();

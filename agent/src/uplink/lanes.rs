@@ -71,7 +71,7 @@ impl Lanes {
     }
 
     /// The events to be stated as lost.
-    pub(super) fn to_state(&mut self) -> Vec<GivenUp> {
+    pub(super) fn take_given_up(&mut self) -> Vec<GivenUp> {
         std::mem::take(&mut self.to_state)
     }
 
@@ -234,9 +234,9 @@ mod tests {
         let event = GivenUp { pos: 1005, stream: Stream::Stock, seq: 1005 };
         send(&mut lanes, LIVE, 1001..=1010);
         lanes.give_up(LIVE, event);
-        assert_eq!((lanes.settle(Lane::Facts, nothing), lanes.to_state()), (None, vec![]));
+        assert_eq!((lanes.settle(Lane::Facts, nothing), lanes.take_given_up()), (None, vec![]));
         send(&mut lanes, MAIN, 1..=1010);
-        assert_eq!((lanes.settle(Lane::Facts, nothing), lanes.to_state()), (Some(1010), vec![event]));
+        assert_eq!((lanes.settle(Lane::Facts, nothing), lanes.take_given_up()), (Some(1010), vec![event]));
 
         lanes.rewind(Lane::Facts, 1010, 2001, Drain::LiveFirst);
         send(&mut lanes, LIVE, 2001..=2010);

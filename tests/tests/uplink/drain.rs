@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use vitrine_agent::{
     clock::Clock,
     spool::Lane,
@@ -60,7 +60,8 @@ async fn live_facts_stay_quick_while_a_backlog_drains_under_a_cap() {
         || !producer.is_finished()
         || seen.len() < backlog as usize + latencies.len()
     {
-        let message = subscriber.next_message().await.unwrap();
+        let Ok(message) = timeout(Duration::from_secs(1), subscriber.next_message()).await else { continue };
+        let message = message.unwrap();
         bytes += message.payload.len() as u64;
         let Some(batch) = batch(&message) else { continue };
         for (seq, event) in (batch.first_seq..).zip(&batch.events) {
@@ -101,7 +102,7 @@ async fn compressed_batches_come_on_their_own_topics() {
     while events < 512 {
         let message = subscriber.next_message().await.unwrap();
         if let Some(status) = status(&message) {
-            assert_eq!(status.capabilities, [Capability::Zstd]);
+            assert_eq!(status.capabilities, [Capability::Zstd, Capability::Metrics]);
             continue;
         }
         assert_eq!(message.topic, "vitrine/v1/acme/s1/gw-1/evt/stock-zst");

@@ -277,3 +277,27 @@ async fn a_broker_that_says_nothing_is_left_after_10_s() {
     uplink.until(|now| now.reconnects == 1).await;
     assert_eq!(uplink.stats.snapshot().last_error.unwrap(), "the broker did not answer within 10 s");
 }
+
+/// A connection that is open and carries nothing: what was acknowledged on it before stays so, the rest is sent again.
+#[tokio::test]
+async fn a_half_open_connection_is_left_and_a_new_one_goes_on() {
+    let broker = Mosquitto::start("");
+    let gate = Gate::before(broker.port).await;
+    let mut subscriber = listen(broker.port, "sub").await;
+    let uplink = Uplink::start(gate.port, Store::with(numbered(Stream::Stock, 300)).await, Clock::system());
+    uplink.until_events(300).await;
+    gate.stall();
+    let stalled = Instant::now();
+    uplink.append(numbered(Stream::Stock, 300)).await;
+    uplink.until_events(600).await;
+    assert!(stalled.elapsed() >= Duration::from_secs(15), "{:?}", stalled.elapsed());
+    assert!(uplink.stats.snapshot().last_error.unwrap().contains("nothing for 15 s"));
+    let mut numbers = BTreeSet::new();
+    while numbers.len() < 600 {
+        let message = timeout(Duration::from_secs(10), subscriber.recv()).await.unwrap().unwrap();
+        if let Some(batch) = batch(&message) {
+            numbers.extend((batch.first_seq..).take(batch.events.len()));
+        }
+    }
+    uplink.stop(GRACE).await;
+}

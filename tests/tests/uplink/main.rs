@@ -4,6 +4,7 @@
 mod drain;
 mod faults;
 mod fleet;
+mod kill;
 mod manners;
 mod marks;
 mod refusals;

@@ -41,14 +41,15 @@ async fn serve(broker: Broker, is_v5: bool, judge: impl Fn(&Message) -> Option<u
     }
 }
 
+/// Not a word that an id in hexadecimal digits may have.
 fn has_bad(message: &Message) -> bool {
-    String::from_utf8_lossy(&message.payload).contains("bad")
+    String::from_utf8_lossy(&message.payload).contains("wrong")
 }
 
 /// 300 events of stock, of which one is bad, and 300 counts of flows.
 async fn store_with_one_bad() -> Store {
     let stock =
-        (1..=300).map(|n| event(Stream::Stock, if n == 150 { r#""bad""#.into() } else { format!("{n}") }));
+        (1..=300).map(|n| event(Stream::Stock, if n == 150 { r#""wrong""#.into() } else { format!("{n}") }));
     Store::with(numbered(Stream::Flows, 300).chain(stock)).await
 }
 

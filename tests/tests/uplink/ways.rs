@@ -12,6 +12,7 @@ use vitrine_tests::{
     proxy::Proxy,
     store::{Store, numbered},
     uplink::{Broker, GRACE, Uplink, acknowledge, settings, status},
+    websocket,
 };
 
 fn server(url: &str) -> Vec<Server> {
@@ -30,15 +31,14 @@ async fn publishes(settings: Settings) {
 async fn websockets_plain_and_encrypted_in_both_versions() {
     let authority = Authority::new("platform");
     let identity = authority.server("localhost", Validity::Now);
-    let plain = Mosquitto::start("protocol websockets\n");
-    let (cert, key) = (identity.cert.display(), identity.key.display());
-    let encrypted =
-        Mosquitto::start(&format!("protocol websockets\ncertfile {cert}\nkeyfile {key}\nuser root\n"));
+    let broker = Mosquitto::start("");
+    let plain = websocket::in_front_of(broker.port, None).await;
+    let encrypted = websocket::in_front_of(broker.port, Some(&identity)).await;
     for version in [MqttVersion::V5, MqttVersion::V311] {
         let protocol = Protocol::Only(version);
-        let servers = server(&format!("ws://127.0.0.1:{}/mqtt", plain.port));
+        let servers = server(&format!("ws://127.0.0.1:{plain}/mqtt"));
         publishes(Settings { servers, protocol, ..settings(0) }).await;
-        let servers = server(&format!("wss://localhost:{}/mqtt", encrypted.port));
+        let servers = server(&format!("wss://localhost:{encrypted}/mqtt"));
         let mut settings = Settings { servers, protocol, ..settings(0) };
         settings.tls.ca = Some(authority.ca());
         publishes(settings).await;

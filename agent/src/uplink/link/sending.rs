@@ -129,7 +129,7 @@ impl Link<'_> {
 
     /// Has gaps say what is given up, before the cursor passes it.
     pub(super) fn state_given_up(&mut self) {
-        for GivenUp { stream, seq, .. } in self.uplink.lanes.to_state() {
+        for GivenUp { stream, seq, .. } in self.uplink.lanes.take_given_up() {
             self.uplink.spool.refuse(stream, seq);
         }
     }

@@ -140,6 +140,10 @@ fn lost(error: ConnectionError) -> Lost {
         ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::InvalidReason(0x95))) => {
             Lost::Disconnected(Reason::TooLarge)
         }
+        // It does not pass for the error's source.
+        ConnectionError::MqttState(StateError::Deserialization(mqttbytes::Error::Io(error))) => {
+            Lost::broken(error)
+        }
         ConnectionError::MqttState(error) => Lost::broken(error),
         ConnectionError::NotConnAck(packet) => Lost::broken(ConnectionError::NotConnAck(packet)),
         error => Lost::connection(error),
