@@ -61,12 +61,13 @@ async fn relay(
         }
         tokio::spawn(async move {
             let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
-            tokio::select! {
-                _ = copy_bidirectional(&mut near, &mut far) => {}
-                _ = open.wait_for(|open| !open) => return,
-                _ = stalled.changed() => {
-                    open.wait_for(|open| !open).await.ok();
-                }
+            let is_stalled = tokio::select! {
+                _ = copy_bidirectional(&mut near, &mut far) => false,
+                _ = open.wait_for(|open| !open) => false,
+                _ = stalled.changed() => true,
+            };
+            if is_stalled {
+                open.wait_for(|open| !open).await.ok();
             }
         });
     }
