@@ -8,13 +8,14 @@ pub mod relays;
 pub mod satellite;
 mod serial;
 mod spool;
+mod uplink;
 
 pub use radios::{Backend, Radio};
 
 use crate::{
     capture::serial as lines,
     document::{self, Problems, Report, Table},
-    spool as storage,
+    spool as storage, uplink as publishing,
 };
 use std::{
     net::SocketAddr,
@@ -27,8 +28,8 @@ use vitrine_protocol::{Id, topic::Gateway};
 pub struct Config {
     /// The gateway's full name.
     pub gateway: Gateway,
-    /// The platform's broker.
-    pub uplink: Broker,
+    /// Where events are published, and how.
+    pub uplink: publishing::Settings,
     /// The store's own broker, which relays and satellites publish to.
     pub store_broker: Option<Broker>,
     /// Scanners that pass on what they hear.
@@ -119,7 +120,7 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let plan = table.or("plan", "store.toml".to_owned(), report);
     let state_dir = table.or("state_dir", "/var/lib/vitrine".to_owned(), report);
     let uplink = match table.table("uplink", report) {
-        Some(uplink) => read_broker(uplink, report, dir),
+        Some(table) => uplink::read(table, report, dir),
         None => {
             report.at(
                 table.span.clone(),
@@ -231,7 +232,7 @@ mod tests {
     fn a_minimal_file_has_sensible_defaults() {
         let text = "version = 1\ntenant = 'a'\nstore = 'b'\ngateway = 'c'\n[uplink]\nurl = 'mqtt://broker'\n";
         let config = parse(text).unwrap();
-        assert_eq!(config.uplink, Broker { host: "broker".into(), port: 1883, credentials: None });
+        assert_eq!(config.uplink.servers[0].to_string(), "mqtt://broker:1883");
         assert_eq!(config.plan, Path::new("/etc/vitrine/store.toml"));
         assert_eq!(config.state_dir, Path::new("/var/lib/vitrine"));
         assert_eq!(config.listen.to_string(), "127.0.0.1:7400");
@@ -241,22 +242,13 @@ mod tests {
     }
 
     #[test]
-    fn addresses_of_brokers() {
-        assert_eq!(parse_url("mqtt://[::1]:1884"), Ok(("::1".into(), 1884)));
-        assert_eq!(parse_url("mqtt://[::1]"), Ok(("::1".into(), 1883)));
-        for bad in ["broker", "mqtt://", "mqtt://a:b", "mqtt://a:99999", "mqtt://u@h", "mqtts://h"] {
-            assert!(parse_url(bad).is_err(), "{bad}");
-        }
-    }
-
-    #[test]
     fn all_problems_are_told() {
         check(
             "version = 1\nstore = 'b'\ngateway = 'c'\n[uplink]\nurl = 'tcp://x'\nuser = 'u'\n[http]\nlisten = '0.0.0.0:80'\n[[radios]]\nadaptor = 'hci0'\nreceiver = 'door'\n",
             expect![[r#"
                 gateway.toml:1:1: the file lacks `tenant`: write tenant = a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes
-                gateway.toml:4:1: [uplink] needs both `user` and `password_file`, or neither
-                gateway.toml:5:7: `url`: write mqtt://host or mqtt://host:port
+                gateway.toml:4:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
+                gateway.toml:5:7: `url`: write mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt
                 gateway.toml:8:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
                 gateway.toml:9:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
                 gateway.toml:10:1: unknown key `adaptor`: did you mean `adapter`?"#]],

@@ -5,7 +5,7 @@
 
 use std::{
     fmt, fs,
-    ops::Range,
+    ops::{Range, RangeInclusive},
     path::{Path, PathBuf},
     str::FromStr,
 };
@@ -206,6 +206,48 @@ impl<'a> Table<'a> {
     ) -> Option<T> {
         let text = self.optional::<String>(key, report)?;
         convert(text.get_ref()).map_err(|e| report.at(text.span(), format!("`{key}`: {e}"))).ok()
+    }
+
+    /// The texts of `key`, one or a list of them, each converted by `convert`, whose error says what to write instead.
+    pub fn texts<T>(
+        &mut self,
+        key: &'static str,
+        report: &mut Report,
+        convert: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<T> {
+        let Some(value) = self.take(key) else { return Vec::new() };
+        let items = match value.get_ref().as_array() {
+            Some(list) if list.is_empty() => {
+                report.at(value.span(), format!("`{key}` must not be empty"));
+                return Vec::new();
+            }
+            Some(list) => list.iter().collect(),
+            None => vec![value],
+        };
+        let read = |item: &Spanned<DeValue<'_>>| {
+            let converted = match item.get_ref().as_str() {
+                Some(text) => convert(text),
+                None => Err(format!("write {}, or a list of them in brackets", String::EXPECTED)),
+            };
+            converted.map_err(|e| report.at(item.span(), format!("`{key}`: {e}"))).ok()
+        };
+        items.into_iter().filter_map(read).collect()
+    }
+
+    /// The whole number of `key`, or `default` if it is not there; a problem if it lies outside `range`.
+    pub fn number(
+        &mut self,
+        key: &'static str,
+        default: u64,
+        range: RangeInclusive<u64>,
+        report: &mut Report,
+    ) -> u64 {
+        let Some(number) = self.optional::<u64>(key, report) else { return default };
+        if !range.contains(number.get_ref()) {
+            report.at(number.span(), format!("`{key}` must be from {} to {}", range.start(), range.end()));
+            return default;
+        }
+        number.into_inner()
     }
 
     /// The table of `key`, if it is there.

@@ -139,6 +139,7 @@ use crate::{clock::Clock, ids::Ids, state::StateDir};
 use committer::{Command, Committer};
 use files::{Birth, Checkpoint};
 use log::Log;
+use mark::Loss;
 use serde::de::DeserializeOwned;
 use std::{
     collections::BTreeMap,
@@ -148,7 +149,11 @@ use std::{
     },
 };
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use vitrine_protocol::{event::EventId, time::Timestamp};
+use vitrine_protocol::{
+    event::{EventId, GapReason},
+    time::Timestamp,
+    topic::Stream,
+};
 use writer::Surroundings;
 
 /// The most octets of an encoded block: sled keeps larger values in files that our sync would miss.
@@ -360,6 +365,32 @@ impl Spool {
             self.report(Command::Found);
         }
         chunk
+    }
+
+    /// [`Spool::read`] for what was committed after the beginning of a backlog, beside whoever reads that: for a second
+    /// reader, whose position is his own. He finds no losses; the other one will.
+    pub async fn read_live(&self, lane: Lane, from: u64, now: Timestamp) -> Chunk {
+        let log = self.log(lane).clone();
+        match tokio::task::spawn_blocking(move || log.read_live(from, now)).await {
+            Ok(chunk) => chunk,
+            Err(_) => {
+                tracing::error!(lane = lane.name(), "reading panicked");
+                Chunk { next_pos: from, ..Chunk::default() }
+            }
+        }
+    }
+
+    /// The position that the next record in `lane` gets, as far as is durable.
+    pub fn end(&self, lane: Lane) -> u64 {
+        self.log(lane).durable.load(Ordering::Acquire)
+    }
+
+    /// An event is given up because nothing can carry it. A gap says so; until that is durable, so is no cursor beyond
+    /// the event. Of each stream, the oldest first.
+    pub fn refuse(&self, stream: Stream, seq: u64) {
+        let loss = Loss { stream, first_seq: seq, last_seq: seq, reason: GapReason::Refused, exact: true };
+        self.log(Lane::of(stream)).lost([loss]);
+        self.report(Command::Found);
     }
 
     /// The platform has everything in `lane` up to position `upto`. Durable within 200 ms or so.

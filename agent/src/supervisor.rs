@@ -141,7 +141,11 @@ impl Agent {
             spool: line.spool().clone(),
             uplink: uplink_stats.clone(),
         };
-        let uplink = uplink::run(uplink, line.spool().clone(), clock, uplink_stats, leaving);
+        let metrics: uplink::MetricsSource = Arc::new({
+            let (observed, gateway) = (observed.clone(), uplink.gateway);
+            move || observed.metrics(gateway)
+        });
+        let uplink = uplink::run(uplink, line.spool().clone(), clock, uplink_stats, Some(metrics), leaving);
         Ok(Self {
             radio,
             ingest,
@@ -256,7 +260,8 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
-    let uplink = uplink_config(&config, &plan)?;
+    let uplink =
+        uplink::Config { gateway: config.gateway, plan: plan.version, settings: config.uplink.clone() };
     let late_ms = others::late_ms(&config);
     let Config { state_dir, spool, radios, serial, socket, .. } = config.clone();
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
@@ -318,12 +323,6 @@ pub async fn run(
 /// The sources of a satellite's radios.
 pub fn radios(config: &config::satellite::Satellite) -> Vec<Box<dyn AdvertSource>> {
     sources::of(config.radios.clone())
-}
-
-fn uplink_config(config: &Config, plan: &Plan) -> Result<uplink::Config, AgentError> {
-    let config::Broker { host, port, .. } = config.uplink.clone();
-    let credentials = credentials(&config.uplink)?;
-    Ok(uplink::Config { gateway: config.gateway, plan: plan.version, host, port, credentials })
 }
 
 /// The user and the password for a broker.

@@ -1,4 +1,5 @@
-//! The wrapper of a batch, the status, and the platform's acknowledgement: one MQTT message each.
+//! The wrapper of a batch, the status, and the platform's acknowledgement: one MQTT message each. The metrics are in
+//! [`crate::metrics`].
 //!
 //! A batch holds events of one stream with contiguous sequence numbers: the number of an event is `first_seq`
 //! plus its index. For a reader they are [`Event`]s; a writer may have them serialised already. Batches may be
@@ -90,6 +91,46 @@ pub struct Status {
     pub plan: Id,
     /// What the agent's times rest on.
     pub clock: crate::event::Clock,
+    /// What the agent is set to do beyond publishing plain batches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<Capability>,
+    /// The version of MQTT that it speaks to the broker.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mqtt: Option<MqttVersion>,
+}
+
+/// What an agent is set to do beyond publishing plain batches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema), schemars(transform = crate::schema::grows))]
+#[serde(rename_all = "snake_case")]
+pub enum Capability {
+    /// Its batches are compressed, and come on topics that end in `-zst`.
+    Zstd,
+    /// It keeps events until the platform has acknowledged them on `ack/{stream}`.
+    EndToEnd,
+    /// After an outage, what happens now comes before what happened then: a stream's numbers jump ahead, and what
+    /// was jumped over comes later.
+    LiveFirst,
+    /// The line is metered: nothing but the critical streams comes (carriers, flows, traces, coverage, queues, visits,
+    /// identified, audit, gaps).
+    Metered,
+    /// It publishes metrics.
+    Metrics,
+    /// A capability that this reader does not know; never written.
+    #[serde(other, skip_serializing)]
+    Unknown,
+}
+
+/// A version of MQTT.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+pub enum MqttVersion {
+    /// MQTT 5.
+    #[serde(rename = "5")]
+    V5,
+    /// MQTT 3.1.1.
+    #[serde(rename = "3.1.1")]
+    V311,
 }
 
 /// How it stands with an agent.
@@ -105,8 +146,8 @@ pub enum State {
     Lost,
 }
 
-/// How far the platform has got with a stream: it will never need this or an earlier number again. A draft: no agent
-/// listens yet.
+/// How far the platform has got with a stream: it will never need this or an earlier number again. An agent with the
+/// capability `end_to_end` keeps events until then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Ack {
@@ -125,7 +166,7 @@ fn is_draft(event_v: &u8) -> bool {
     *event_v == 0
 }
 
-fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+pub(crate) fn read_version<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
     known("message", VERSION_MIN..=VERSION, u8::deserialize(deserializer)?)
 }
 

@@ -32,6 +32,8 @@ pub mod id;
 #[cfg(feature = "crypto")]
 pub mod identity;
 pub mod layout;
+#[cfg(feature = "alloc")]
+pub mod metrics;
 #[cfg(feature = "schema")]
 pub mod schema;
 #[cfg(feature = "shelf")]

@@ -1,9 +1,11 @@
 //! MQTT topics and streams.
 //!
 //! ```text
-//! vitrine/v1/{tenant}/{store}/{gateway}/evt/{stream}   batches of events
-//! vitrine/v1/{tenant}/{store}/{gateway}/status         retained birth and last will
-//! vitrine/v1/{tenant}/{store}/{gateway}/ack/{stream}   how far the platform has got; a draft
+//! vitrine/v1/{tenant}/{store}/{gateway}/evt/{stream}       batches of events
+//! vitrine/v1/{tenant}/{store}/{gateway}/evt/{stream}-zst   the same, compressed with zstd, where the agent is told to
+//! vitrine/v1/{tenant}/{store}/{gateway}/status             retained birth and last will
+//! vitrine/v1/{tenant}/{store}/{gateway}/metrics            how the agent is, every minute or so
+//! vitrine/v1/{tenant}/{store}/{gateway}/ack/{stream}       how far the platform has got
 //! ```
 
 use crate::Id;
@@ -101,21 +103,39 @@ impl Gateway {
         Topic { gateway: *self, leaf: Leaf::Events(stream) }
     }
 
+    /// Where batches of `stream` are published when they are compressed.
+    pub fn compressed_events(&self, stream: Stream) -> impl fmt::Display {
+        Topic { gateway: *self, leaf: Leaf::CompressedEvents(stream) }
+    }
+
     /// Where the retained status is published.
     pub fn status(&self) -> impl fmt::Display {
         Topic { gateway: *self, leaf: Leaf::Status }
+    }
+
+    /// Where the agent's metrics are published.
+    pub fn metrics(&self) -> impl fmt::Display {
+        Topic { gateway: *self, leaf: Leaf::Metrics }
     }
 
     /// Where the platform says how far it has got with `stream`.
     pub fn ack(&self, stream: Stream) -> impl fmt::Display {
         Topic { gateway: *self, leaf: Leaf::Ack(stream) }
     }
+
+    /// A filter for all of these.
+    pub fn acks(&self) -> impl fmt::Display {
+        Topic { gateway: *self, leaf: Leaf::Acks }
+    }
 }
 
 enum Leaf {
     Events(Stream),
+    CompressedEvents(Stream),
     Status,
+    Metrics,
     Ack(Stream),
+    Acks,
 }
 
 struct Topic {
@@ -129,8 +149,11 @@ impl fmt::Display for Topic {
         write!(f, "vitrine/v1/{tenant}/{store}/{gateway}/")?;
         match self.leaf {
             Leaf::Events(stream) => write!(f, "evt/{stream}"),
+            Leaf::CompressedEvents(stream) => write!(f, "evt/{stream}-zst"),
             Leaf::Status => f.write_str("status"),
+            Leaf::Metrics => f.write_str("metrics"),
             Leaf::Ack(stream) => write!(f, "ack/{stream}"),
+            Leaf::Acks => f.write_str("ack/+"),
         }
     }
 }
@@ -145,8 +168,14 @@ mod tests {
         let id = |text| Id::new(text).unwrap();
         let gateway = Gateway { tenant: id("acme"), store: id("s1"), gateway: id("gw-1") };
         assert_eq!(gateway.events(Stream::Traces).to_string(), "vitrine/v1/acme/s1/gw-1/evt/traces");
+        assert_eq!(
+            gateway.compressed_events(Stream::Traces).to_string(),
+            "vitrine/v1/acme/s1/gw-1/evt/traces-zst"
+        );
+        assert_eq!(gateway.metrics().to_string(), "vitrine/v1/acme/s1/gw-1/metrics");
         assert_eq!(gateway.status().to_string(), "vitrine/v1/acme/s1/gw-1/status");
         assert_eq!(gateway.ack(Stream::Till).to_string(), "vitrine/v1/acme/s1/gw-1/ack/till");
+        assert_eq!(gateway.acks().to_string(), "vitrine/v1/acme/s1/gw-1/ack/+");
     }
 
     #[test]

@@ -11,7 +11,7 @@ use vitrine_agent::{
     demo::simulation::Simulation,
     plan, spool,
     supervisor::{Agent, Setup},
-    uplink::Config,
+    uplink::{Config, Server, Settings},
 };
 use vitrine_protocol::{
     Id,
@@ -34,12 +34,12 @@ pub async fn play(broker_port: u16, state_dir: &Path) {
     let mut simulation = Simulation::new(1, SHOPPERS);
     let plan = Arc::new(plan::parse(&simulation.plan_text()).unwrap());
     let (clock, hand) = Clock::turned(simulation.start());
+    let mut settings = Settings::new(Server::tcp("127.0.0.1", broker_port));
+    settings.metrics_every = Some(Duration::from_secs(1));
     let uplink = Config {
         gateway: Gateway { tenant: id("demo"), store: id("paris"), gateway: id("gw-1") },
         plan: plan.version,
-        host: "127.0.0.1".into(),
-        port: broker_port,
-        credentials: None,
+        settings,
     };
     let spool = spool::Config::new(state_dir.join("spool"));
     let setup =

@@ -3,7 +3,10 @@
 
 pub mod agent;
 pub mod bluez;
+pub mod brokers;
 pub mod bus;
+pub mod certificates;
+pub mod client;
 pub mod consumer;
 pub mod day;
 pub mod gate;
@@ -12,9 +15,11 @@ pub mod http;
 pub mod mosquitto;
 pub mod mqtt;
 pub mod program;
+pub mod proxy;
 pub mod pty;
 pub mod schema;
 pub mod shelf_controller;
+pub mod sink;
 pub mod spool;
 pub mod store;
 pub mod subscriber;
@@ -23,6 +28,7 @@ pub mod uplink;
 pub mod vhci;
 pub mod vm;
 pub mod wait;
+pub mod websocket;
 
 use std::process::{Child, Command};
 

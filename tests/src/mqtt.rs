@@ -83,7 +83,21 @@ impl Packet {
         Some(Message { topic, packet_id, retain: self.flags & 1 == 1, payload })
     }
 
-    fn encode(&self) -> Vec<u8> {
+    /// The message, if this is a PUBLISH of MQTT 3.1.1, which has no properties.
+    pub fn message_v311(&self) -> Option<Message> {
+        let end = 4 + usize::from(u16::from_be_bytes([*self.body.first()?, *self.body.get(1)?]));
+        let no_properties = 0;
+        let mut body = self.body.clone();
+        body.insert(end, no_properties);
+        Self { body, ..self.clone() }.message()
+    }
+
+    /// The version of MQTT that a CONNECT speaks: 5, or 4 for 3.1.1.
+    pub fn protocol_level(&self) -> u8 {
+        self.body[6]
+    }
+
+    pub(crate) fn encode(&self) -> Vec<u8> {
         let mut bytes = vec![self.kind << 4 | self.flags];
         let mut length = self.body.len();
         loop {
@@ -100,7 +114,7 @@ impl Packet {
 }
 
 /// The packet that `bytes` begin with, and its length; `None` if it is not whole.
-fn decode(bytes: &[u8]) -> Option<(Packet, usize)> {
+pub(crate) fn decode(bytes: &[u8]) -> Option<(Packet, usize)> {
     let (&first, rest) = bytes.split_first()?;
     let digits = 1 + rest.iter().position(|&byte| byte < 128)?;
     let length = rest[..digits].iter().rev().fold(0, |length, &digit| length << 7 | usize::from(digit & 127));
@@ -166,6 +180,11 @@ impl Link {
                 }
             }
         }
+    }
+
+    /// Closes the connection.
+    pub async fn close(mut self) {
+        self.stream.shutdown().await.ok();
     }
 
     /// Sends a packet; if the connection is over, nothing happens.

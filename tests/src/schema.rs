@@ -23,6 +23,7 @@ use tidy::{Reader, tidy};
 use vitrine_protocol::{
     envelope::{Ack, Envelope, Status},
     event::Body,
+    metrics::Metrics,
 };
 
 /// The documents: file names below `protocol/schema`, and their content.
@@ -34,7 +35,9 @@ pub fn documents() -> BTreeMap<String, String> {
         let schema = standing_alone(&schemas, &events::component(known.name), "event", known.name);
         add(format!("event/{}.json", known.name), &schema);
     }
-    for (component, name) in [("Envelope", "envelope"), ("Status", "status"), ("Ack", "ack")] {
+    for (component, name) in
+        [("Envelope", "envelope"), ("Status", "status"), ("Metrics", "metrics"), ("Ack", "ack")]
+    {
         add(format!("{name}.json"), &standing_alone(&schemas, component, "message", name));
     }
     add("asyncapi.json".into(), &asyncapi::document(platform_schemas("#/components/schemas/")));
@@ -58,7 +61,13 @@ fn generator(refs: &str) -> SchemaGenerator {
 /// All schemas of what is exchanged with the platform, by name.
 fn platform_schemas(refs: &str) -> Map<String, Value> {
     let mut generator = generator(refs);
-    for name in [add::<Envelope>(&mut generator), add::<Status>(&mut generator), add::<Ack>(&mut generator)] {
+    let names = [
+        add::<Envelope>(&mut generator),
+        add::<Status>(&mut generator),
+        add::<Metrics>(&mut generator),
+        add::<Ack>(&mut generator),
+    ];
+    for name in names {
         assert!(generator.definitions().contains_key(name.as_ref()), "{name} has no definition");
     }
     let mut schemas = generator.take_definitions(true);

@@ -14,16 +14,23 @@ use tokio::{
 use vitrine_agent::{
     clock::Clock,
     spool::{Draft, Lane},
-    uplink::{Config, Snapshot, Stats, run},
+    uplink::{Config, Protocol, Server, Settings, Snapshot, Stats, run},
 };
 use vitrine_protocol::{
     Id,
-    envelope::{Envelope, Status},
+    envelope::{Envelope, MqttVersion, Status},
     topic::Gateway,
 };
 
 /// The time that an uplink is given to leave.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// MQTT 5 and nothing special, towards a broker at `port`.
+pub fn settings(port: u16) -> Settings {
+    let mut settings = Settings::new(Server::tcp("127.0.0.1", port));
+    settings.protocol = Protocol::Only(MqttVersion::V5);
+    settings
+}
 
 /// An uplink at work.
 pub struct Uplink {
@@ -38,18 +45,23 @@ pub struct Uplink {
 impl Uplink {
     /// Starts to publish what is in `store` to the broker at `port`.
     pub fn start(port: u16, store: Store, clock: Clock) -> Self {
+        Self::start_with(settings(port), store, clock)
+    }
+
+    /// Starts to publish what is in `store` as `settings` say.
+    pub fn start_with(settings: Settings, store: Store, clock: Clock) -> Self {
+        Self::start_as("gw-1", settings, store, clock)
+    }
+
+    /// Starts to publish what is in `store` as `settings` say, as the gateway of this name.
+    pub fn start_as(gateway: &str, settings: Settings, store: Store, clock: Clock) -> Self {
         let id = |text| Id::new(text).unwrap();
-        let config = Config {
-            gateway: Gateway { tenant: id("acme"), store: id("s1"), gateway: id("gw-1") },
-            plan: store::plan(),
-            host: "127.0.0.1".into(),
-            port,
-            credentials: Some(("gw-1".into(), "secret".into())),
-        };
+        let gateway = Gateway { tenant: id("acme"), store: id("s1"), gateway: id(gateway) };
+        let config = Config { gateway, plan: store::plan(), settings };
         let stats = Arc::new(Stats::default());
         let (shutdown, asked) = oneshot::channel();
         let asked = async { asked.await.unwrap_or(Duration::ZERO) };
-        let running = tokio::spawn(run(config, store.spool.clone(), clock, stats.clone(), asked));
+        let running = tokio::spawn(run(config, store.spool.clone(), clock, stats.clone(), None, asked));
         Self { store, stats, shutdown, running }
     }
 
@@ -83,6 +95,12 @@ impl Uplink {
         self.shutdown.send(grace).unwrap();
         self.running.await.unwrap();
         (self.stats.snapshot(), asked.elapsed())
+    }
+
+    /// Ends it where it stands, and starts another one on its spool, which knows nothing of it.
+    pub fn start_again(self, settings: Settings) -> Self {
+        self.running.abort();
+        Self::start_with(settings, self.store, Clock::system())
     }
 
     /// Ends it where it stands.

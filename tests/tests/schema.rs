@@ -7,6 +7,7 @@ use std::{collections::BTreeMap, fs, process::Command};
 use vitrine_protocol::{
     envelope::{Envelope, Status},
     event::Body,
+    metrics::Metrics,
 };
 use vitrine_tests::{
     agent::{Agent, STORE_TOML},
@@ -66,12 +67,14 @@ async fn what_an_agent_publishes_in_a_day_is_as_documented() {
         let messages = platform.messages();
         messages.last().is_some_and(|last| last.payload["state"] == "offline").then_some(messages)
     });
-    let (statuses, batches): (Vec<_>, Vec<_>) = messages
+    let (batches, others): (Vec<_>, Vec<_>) = messages
         .into_iter()
         .filter(|message| message.topic.starts_with("vitrine/v1/"))
-        .partition(|message| message.topic.ends_with("/status"));
-    let statuses = payloads(statuses);
-    let batches = payloads(batches);
+        .partition(|message| message.topic.contains("/evt/"));
+    let (statuses, metrics): (Vec<_>, Vec<_>) =
+        others.into_iter().partition(|message| message.topic.ends_with("/status"));
+    let [statuses, metrics, batches] = [statuses, metrics, batches].map(payloads);
+    assert!(!metrics.is_empty());
     let events: Vec<_> = batches.iter().flat_map(|batch| batch["events"].as_array().unwrap()).collect();
 
     // Of each type that a day without mishap has.
@@ -84,6 +87,7 @@ async fn what_an_agent_publishes_in_a_day_is_as_documented() {
     assert_eq!(by_type.keys().copied().collect::<Vec<_>>(), expected);
 
     assert_eq!(invalid("status.json", &statuses.iter().collect::<Vec<_>>()), Vec::<&Value>::new());
+    assert_eq!(invalid("metrics.json", &metrics.iter().collect::<Vec<_>>()), Vec::<&Value>::new());
     assert_eq!(invalid("envelope.json", &batches.iter().collect::<Vec<_>>()), Vec::<&Value>::new());
     for (name, events) in &by_type {
         let mut broken = events[0].clone();
@@ -95,6 +99,10 @@ async fn what_an_agent_publishes_in_a_day_is_as_documented() {
     for batch in batches {
         let read: Envelope = serde_json::from_value(batch.clone()).unwrap();
         assert_eq!(serde_json::to_value(&read).unwrap(), batch, "not what the types say");
+    }
+    for metrics in metrics {
+        let read: Metrics = serde_json::from_value(metrics.clone()).unwrap();
+        assert_eq!(serde_json::to_value(&read).unwrap(), metrics, "not what the types say");
     }
     for status in statuses {
         let read: Status = serde_json::from_value(status.clone()).unwrap();

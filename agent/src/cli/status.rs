@@ -141,6 +141,8 @@ impl Text<'_> {
         if let Some(error) = uplink.last_error.as_ref().filter(|_| !uplink.connected) {
             troubles.push(format!("uplink: {error}"));
         }
+        let refused = uplink.refused_streams.iter();
+        troubles.extend(refused.map(|(stream, why)| format!("uplink: the broker refuses {stream}: {why}")));
         if *clock != Clock::Synced {
             troubles.push("the clock is not synchronised; see `timedatectl`".into());
         }

@@ -20,12 +20,12 @@ pub(super) fn read(table: Option<Table<'_>>, report: &mut Report, dir: &Path, st
     }
     let delay_ms = config.commit_delay.as_millis() as u64;
     config.commit_delay =
-        Duration::from_millis(number(&mut table, "commit_delay_ms", delay_ms, COMMIT_DELAY_MS, report));
+        Duration::from_millis(table.number("commit_delay_ms", delay_ms, COMMIT_DELAY_MS, report));
     for (key, bytes) in [
         ("free_space_floor_mib", &mut config.free_space_floor_bytes),
         ("quarantine_max_mib", &mut config.quarantine_bytes_max),
     ] {
-        *bytes = number(&mut table, key, *bytes / MIB, 0..=*LANE_MIB.end(), report) * MIB;
+        *bytes = table.number(key, *bytes / MIB, 0..=*LANE_MIB.end(), report) * MIB;
     }
     for lane in Lane::ALL {
         if let Some(lane_table) = table.table(lane.name(), report) {
@@ -37,7 +37,7 @@ pub(super) fn read(table: Option<Table<'_>>, report: &mut Report, dir: &Path, st
 }
 
 fn read_lane(mut table: Table<'_>, bound: &mut Bound, report: &mut Report) {
-    bound.bytes_max = number(&mut table, "max_mib", bound.bytes_max / MIB, LANE_MIB, report) * MIB;
+    bound.bytes_max = table.number("max_mib", bound.bytes_max / MIB, LANE_MIB, report) * MIB;
     let when_full = table.converted("when_full", report, |text| match text {
         "evict_oldest" => Ok(WhenFull::EvictOldest),
         "push_back" => Ok(WhenFull::PushBack),
@@ -45,21 +45,6 @@ fn read_lane(mut table: Table<'_>, bound: &mut Bound, report: &mut Report) {
     });
     bound.when_full = when_full.unwrap_or(bound.when_full);
     table.finish(report);
-}
-
-fn number(
-    table: &mut Table<'_>,
-    key: &'static str,
-    default: u64,
-    range: RangeInclusive<u64>,
-    report: &mut Report,
-) -> u64 {
-    let Some(number) = table.optional::<u64>(key, report) else { return default };
-    if !range.contains(number.get_ref()) {
-        report.at(number.span(), format!("`{key}` must be from {} to {}", range.start(), range.end()));
-        return default;
-    }
-    number.into_inner()
 }
 
 #[cfg(test)]

@@ -120,6 +120,9 @@ impl Received {
 
     fn take(&mut self, message: &Message) {
         self.bytes += message.payload.len() as u64;
+        if message.topic.ends_with("/metrics") {
+            return;
+        }
         let outcome = if message.topic.ends_with("/status") {
             serde_json::from_slice(&message.payload).map(|status| keep(&mut self.statuses, status))
         } else {

@@ -337,9 +337,7 @@ fn uplink_config(plan: &Plan, port: u16) -> uplink::Config {
     uplink::Config {
         gateway: Gateway { tenant: name("demo"), store: name("paris"), gateway: name("gw-1") },
         plan: plan.version,
-        host: "127.0.0.1".into(),
-        port,
-        credentials: None,
+        settings: uplink::Settings::new(uplink::Server::tcp("127.0.0.1", port)),
     }
 }
 

@@ -12,7 +12,14 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, PoisonError, atomic::Ordering};
-use vitrine_protocol::{Id, event, time::Timestamp};
+use vitrine_protocol::{
+    Id,
+    envelope::VERSION,
+    event,
+    metrics::{Metrics, RadioMetrics, ReceiverMetrics, SpoolMetrics, UplinkMetrics},
+    time::Timestamp,
+    topic::Gateway,
+};
 
 /// How the agent is. A tool is of the same version or a later one, so it is not frozen.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -99,6 +106,53 @@ impl Observed {
             pipeline: *self.line.lock().unwrap_or_else(PoisonError::into_inner),
             spool: self.spool.stats(),
             uplink: self.uplink.snapshot(),
+        }
+    }
+
+    /// What the platform is told of it. Looks at files of the spool, which may block.
+    pub fn metrics(&self, from: Gateway) -> Metrics {
+        let Status { version, plan, now, clock, up_s, radio, ears, spool, uplink, .. } = self.status();
+        let receiver = |(id, receiver): (Id, super::Receiver)| {
+            let state = receiver.state.map(|(state, _)| state);
+            let recoveries = receiver.recoveries.values().sum();
+            (id, ReceiverMetrics { state, advertisements: receiver.advertisements, recoveries })
+        };
+        Metrics {
+            v: VERSION,
+            from,
+            time: now,
+            clock,
+            spool_id: spool.spool_id,
+            version,
+            plan,
+            up_s,
+            radio: RadioMetrics {
+                advertisements: radio.advertisements,
+                malformed: radio.malformed,
+                not_in_plan: radio.not_in_plan,
+                dropped: radio.dropped,
+            },
+            receivers: ears.receivers.into_iter().map(receiver).collect(),
+            silent_devices: ears.silent.len() as u64,
+            spool: SpoolMetrics {
+                backlog: spool.lanes.iter().map(|lane| lane.backlog_records).sum(),
+                disk_bytes: spool.lanes.iter().map(|lane| lane.disk_bytes).sum(),
+                events: spool.events,
+                lost_events: spool.lost_events,
+                is_full: spool.is_full,
+            },
+            uplink: UplinkMetrics {
+                connections: uplink.connections,
+                events: uplink
+                    .published
+                    .iter()
+                    .map(|(&stream, published)| (stream, published.events))
+                    .collect(),
+                resent_events: uplink.resent_events,
+                refused_events: uplink.refused_events,
+                no_subscribers_batches: uplink.no_subscribers_batches,
+                resting_streams: uplink.refused_streams.len() as u64,
+            },
         }
     }
 }

@@ -91,6 +91,14 @@ pub(super) fn render(status: &Status) -> String {
         uplink.reconnects,
     );
     page.counter("vitrine_uplink_refused_events", "Events passed over.", uplink.refused_events);
+    let refused_streams = uplink.refused_streams.len() as u64;
+    page.gauge("vitrine_uplink_refused_streams", "Streams that the broker refuses for now.", refused_streams);
+    page.counter("vitrine_uplink_ignored_marks", "Marks of the platform ignored.", uplink.ignored_marks);
+    page.counter(
+        "vitrine_uplink_no_subscribers_batches",
+        "Batches acknowledged that nobody subscribes to.",
+        uplink.no_subscribers_batches,
+    );
     page.family("vitrine_uplink_events", Kind::Counter, "Events that the broker acknowledged, each once.");
     for (stream, published) in &uplink.published {
         page.sample("vitrine_uplink_events_total", &[("stream", stream)], published.events);

@@ -28,6 +28,7 @@ pub(super) struct Log {
     pub(super) lane: Lane,
     slots: Mutex<VecDeque<Slot>>,
     reader: Mutex<Reader>,
+    live_reader: Mutex<Reader>,
     acknowledged: Mutex<Acknowledged>,
     unstated: Mutex<Unstated>,
     /// The position after the last durable record.
@@ -100,6 +101,7 @@ impl Log {
             lane,
             slots: Mutex::new(slots),
             reader: Mutex::default(),
+            live_reader: Mutex::new(Reader::unwatching()),
             durable: AtomicU64::new(durable),
             cursor: AtomicU64::new(cursor.pos - 1),
             acknowledged: Mutex::new(Acknowledged::new(cursor)),
@@ -114,6 +116,11 @@ impl Log {
     /// Reads on from position `from`; see [`super::Spool::read`].
     pub(super) fn read(&self, from: u64, now: Timestamp) -> (Chunk, Damaged) {
         self.reader.lock().unwrap_or_else(PoisonError::into_inner).read(self, from, now)
+    }
+
+    /// Reads on from position `from`; see [`super::Spool::read_live`].
+    pub(super) fn read_live(&self, from: u64, now: Timestamp) -> Chunk {
+        self.live_reader.lock().unwrap_or_else(PoisonError::into_inner).read(self, from, now).0
     }
 
     /// The segments, for who reads their files.

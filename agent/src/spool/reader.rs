@@ -30,6 +30,8 @@ const LONGEST_HOLD_MS: i64 = 2 * 3600 * 1000;
 /// Where the last read of a lane ended.
 #[derive(Debug)]
 pub(super) struct Reader {
+    /// Whether it tells the lane what is missing, and what was read.
+    is_watching: bool,
     at: Mark,
     /// Whether the sequence numbers of `at` are known, so that missing ones show.
     is_known: bool,
@@ -44,6 +46,7 @@ pub(super) struct Reader {
 impl Default for Reader {
     fn default() -> Self {
         Self {
+            is_watching: true,
             at: Mark { pos: 0, ..Mark::default() },
             is_known: false,
             reason: GapReason::Corrupt,
@@ -102,19 +105,28 @@ struct Part {
 }
 
 impl Reader {
+    /// One that only reads.
+    pub(super) fn unwatching() -> Self {
+        Self { is_watching: false, ..Self::default() }
+    }
+
     /// See [`super::Spool::read`].
     pub(super) fn read(&mut self, log: &Log, from: u64, now: Timestamp) -> (Chunk, Damaged) {
         let mut walk = Walk { log, from, now, chunk: Chunk::default(), bytes: 0 };
         let mut damaged = Damaged::new();
         if self.at.pos != from {
             let acknowledged = log.acknowledged();
-            let is_cursor = from == 1 + log.cursor.load(Ordering::Acquire) && acknowledged.pos <= from;
+            let is_cursor = self.is_watching
+                && from == 1 + log.cursor.load(Ordering::Acquire)
+                && acknowledged.pos <= from;
             let at = if is_cursor { acknowledged } else { Mark { pos: from, ..Mark::default() } };
             self.start(log, at, is_cursor, GapReason::Corrupt);
         }
         let durable = log.durable.load(Ordering::Acquire);
         loop {
-            if let Some(evicted) = log.evicted_ahead() {
+            if self.is_watching
+                && let Some(evicted) = log.evicted_ahead()
+            {
                 // What was read by now comes first, and only once.
                 if !walk.chunk.records.is_empty() {
                     break;
@@ -156,7 +168,7 @@ impl Reader {
         // What a hole at the end has held, the next mark tells: until then no cursor may pass it.
         chunk.next_pos = self.hole_from.unwrap_or(self.at.pos).max(from);
         let events = chunk.records.iter().map(|record| (record.pos, record.stream, record.seq));
-        if self.is_known {
+        if self.is_known && self.is_watching {
             log.read_ahead(events, &Mark { pos: chunk.next_pos, ..self.at.clone() });
         }
         (chunk, damaged)
@@ -164,7 +176,9 @@ impl Reader {
 
     /// Goes to `at`. The next mark that is ahead of it is so for `reason`.
     fn start(&mut self, log: &Log, at: Mark, is_known: bool, reason: GapReason) {
-        log.read_again(at.pos);
+        if self.is_watching {
+            log.read_again(at.pos);
+        }
         (self.at, self.is_known, self.reason, self.hole_from) = (at, is_known, reason, None);
     }
 
@@ -195,6 +209,7 @@ impl Reader {
             Err(error) => (Blocks::None, Some(error)),
         };
         if let Some(error) = error
+            && self.is_watching
             && log.mark_damaged(first_pos)
         {
             damaged.push((first_pos, error));
@@ -287,6 +302,7 @@ impl Reader {
     fn take(&mut self, pos: u64, body: RecordBody, context: Context, walk: &mut Walk<'_>) {
         if let RecordBody::Event { stream, seq, .. } = body
             && self.is_known
+            && self.is_watching
             && seq > self.at.seq(stream)
         {
             let first_seq = self.at.seq(stream);
@@ -305,7 +321,7 @@ impl Reader {
 
     /// Comes to a mark; what should have come before it, and did not, is lost.
     fn pass(&mut self, mark: Mark, log: &Log) {
-        if self.is_known {
+        if self.is_known && self.is_watching {
             log.lost(mark.losses_since(&self.at, self.reason));
         }
         if self.reason != GapReason::Corrupt {

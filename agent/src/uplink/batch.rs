@@ -114,6 +114,23 @@ impl Batch {
             && self.bytes + bytes <= limits.batch_bytes
     }
 
+    /// Takes the first `count` events off, if there are more.
+    pub(super) fn split(&mut self, count: usize) -> Option<Self> {
+        if count >= self.events.len() {
+            return None;
+        }
+        let (rest_positions, rest_events) = (self.positions.split_off(count), self.events.split_off(count));
+        let (positions, events) = (
+            std::mem::replace(&mut self.positions, rest_positions),
+            std::mem::replace(&mut self.events, rest_events),
+        );
+        let bytes = events.iter().map(|event| event.get().len()).sum();
+        let (stream, first_seq, context) = (self.stream, self.first_seq, self.context);
+        self.bytes -= bytes;
+        self.first_seq += count as u64;
+        Some(Self { stream, first_seq, context, positions, events, bytes })
+    }
+
     /// The position of the first event.
     pub(super) fn first_pos(&self) -> u64 {
         self.positions.first().copied().unwrap_or(u64::MAX)
@@ -210,6 +227,23 @@ mod tests {
 
         let (batches, refused) = cut(records, Limits::new(Some(PACKET_BYTES_MIN)));
         assert_eq!((batches.len(), refused.len()), (2, 2), "a broker's smaller limit holds");
+    }
+
+    #[test]
+    fn split_batches_put_together_are_the_batch() {
+        let records: Vec<_> = (1..=5).map(|n| record(n, Stream::Stock, n, 10 * n as usize)).collect();
+        let batch = || cut(records.clone(), Limits::new(None)).0.remove(0);
+        for count in 1..5 {
+            let mut rest = batch();
+            let first = rest.split(count).unwrap();
+            assert_eq!(
+                seqs(&[first, rest]),
+                [(Stream::Stock, 1, count as u64), (Stream::Stock, count as u64 + 1, 5)]
+            );
+        }
+        assert!(batch().split(5).is_none());
+        let mut rest = batch();
+        assert_eq!((rest.split(2).unwrap().bytes, rest.bytes, &*rest.positions), (30, 120, &[3, 4, 5][..]));
     }
 
     #[test]

@@ -24,10 +24,17 @@ pub struct Snapshot {
     pub published: BTreeMap<Stream, Published>,
     /// Events that were sent once more.
     pub resent_events: u64,
-    /// Events that were passed over because no message holds them, or because they cannot be read.
+    /// Events that were given up because no message holds them, they cannot be read, or the broker refuses them again and
+    /// again. Gaps say which.
     pub refused_events: u64,
     /// Batches that the broker acknowledged with a note that nobody subscribes to them.
     pub no_subscribers_batches: u64,
+    /// Streams that the broker refuses, and why.
+    #[serde(default)]
+    pub refused_streams: BTreeMap<Stream, String>,
+    /// The platform's marks that were ignored: of another spool, or beyond what was sent.
+    #[serde(default)]
+    pub ignored_marks: u64,
     /// Messages sent and not acknowledged.
     pub in_flight_messages: usize,
     /// Why the last connection or attempt failed.

@@ -70,6 +70,12 @@ impl<T> Window<T> {
         Some(sent.what)
     }
 
+    /// Takes the oldest message that is in flight, as if it were acknowledged.
+    pub(super) fn pop_oldest(&mut self) -> Option<T> {
+        let index = self.slots.iter().position(Option::is_some)?;
+        self.acknowledge(self.first + index as u64)
+    }
+
     /// What is in flight, the oldest first.
     pub(super) fn in_flight(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().flatten().map(|sent| &sent.what)

@@ -79,6 +79,8 @@ pub enum GapReason {
     CaptureDown,
     /// The agent was started again.
     Restart,
+    /// The broker, or the agent itself, refused these: no message could carry them.
+    Refused,
     /// A reason that this reader does not know; never written.
     #[serde(other, skip_serializing)]
     Unknown,

@@ -2,7 +2,7 @@
 
 use serde::{Serialize, de::DeserializeOwned};
 use vitrine_protocol::{
-    envelope::{Ack, Envelope, Status, VERSION},
+    envelope::{Ack, Capability, Envelope, Status, VERSION},
     event::Body,
 };
 
@@ -38,6 +38,17 @@ fn a_status() {
         let json = r#"{"v":1,"tenant":"acme","store":"lyon-2","gateway":"gw-1","state":"STATE","session":"01010101010101010101010101010101","spool_id":"28f3a4ee4c678dc839e538c77daf5fe2","version":"0.1.0","plan":"7","clock":"synced"}"#;
         let _: Status = check(&json.replace("STATE", state));
     }
+}
+
+#[test]
+fn a_status_that_tells_what_the_agent_can() {
+    let json = r#"{"v":1,"tenant":"acme","store":"lyon-2","gateway":"gw-1","state":"online","session":"01010101010101010101010101010101","spool_id":"28f3a4ee4c678dc839e538c77daf5fe2","version":"0.1.0","plan":"7","clock":"synced","capabilities":["zstd","end_to_end","live_first","metered","metrics"],"mqtt":"VERSION"}"#;
+    for version in ["5", "3.1.1"] {
+        let _: Status = check(&json.replace("VERSION", version));
+    }
+    let later = json.replace("VERSION", "5").replace("metered", "telepathy");
+    let status: Status = serde_json::from_str(&later).expect(&later);
+    assert_eq!(status.capabilities[3], Capability::Unknown);
 }
 
 #[test]

@@ -13,6 +13,7 @@ const EVENTS: &[&str] = &[
     r#""type":"coverage","window":{"start":"2026-03-04T11:00:00.000Z","s":14400},"carriers":610,"released":531,"lost_open":0,"door_in":1480,"k":10"#,
     r#""type":"coverage","window":{"start":"2026-03-04T11:00:00.000Z","s":14400},"carriers":null,"released":0,"lost_open":3,"door_in":0,"k":10"#,
     r#""type":"gap","stream":"stock","first_seq":5,"last_seq":8,"reason":"corrupt","exact":true"#,
+    r#""type":"gap","stream":"till","first_seq":5,"last_seq":5,"reason":"refused","exact":true"#,
     r#""type":"pick_up","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","quantity":2,"level":5"#,
     r#""type":"put_back","shelf":"shelf-2","facing":"only","sku":"coat-1","quantity":1,"level":6"#,
     r#""type":"interaction","kiosk":"k1","session":"01010101010101010101010101010101","kind":"product_view","sku":"4711-42""#,

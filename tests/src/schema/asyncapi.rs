@@ -17,6 +17,8 @@ What an agent in a store publishes to the central platform, over MQTT.\n\n\
 repeated; within a connection it is never reordered. `replayed` says that it may have been sent before.\n\n\
 **Losses are stated.** The numbers of a stream are contiguous from 1 under one `spool_id`, but for ranges that a `gap` \
 event on the stream `gaps` names: these will not come. A number that is missing otherwise has not arrived yet.\n\n\
+**Compressed.** An agent that is told to compress publishes to `.../evt/{stream}-zst` instead: the same batch, as one zstd \
+frame. Its status has the capability `zstd`.\n\n\
 **Readers bear more.** Ignore fields that you do not know, and pass over events, kinds and values of later versions \
 (their numbers count). A version of `v` or `event_v` that is not here needs a newer reader. Events are drafts as long as \
 `event_v` is left out: their forms may still change.\n\n\
@@ -49,10 +51,24 @@ pub(super) fn document(schemas: Map<String, Value>) -> Value {
         operation("status", "send", "Birth, leave and last will", "Status", true),
     );
 
+    messages.insert("Metrics".into(), message_of("Metrics", "How an agent is, in numbers."));
+    let metrics = topic(|gateway| gateway.metrics().to_string());
+    let description =
+        "Every minute or so, as `metrics_every_s` in gateway.toml says. Counts are since the agent's start.";
+    channels.insert("metrics".into(), channel(&metrics, "metrics", description, "Metrics", &[]));
+    operations
+        .insert("publish_metrics".into(), operation("metrics", "send", "How an agent is", "Metrics", false));
+
     messages.insert("Ack".into(), message_of("Ack", "How far the platform has got with a stream."));
     let ack = topic(|gateway| gateway.ack(Stream::Stock).to_string()).replace("/stock", "/{stream}");
-    let description = "A draft: no agent listens yet. Retained: the number up to which the platform has committed a stream.";
+    let description = "Retained, at quality of service 1: the number up to which the platform has committed a stream. An agent \
+        whose status has the capability `end_to_end` listens, and keeps events until then. A mark of another spool, or beyond \
+        what was ever sent, is ignored.";
     channels.insert("ack".into(), channel(&ack, "ack", description, "Ack", &["stream"]));
+    operations.insert(
+        "hear_ack".into(),
+        operation("ack", "receive", "What the platform has committed", "Ack", true),
+    );
 
     json!({
         "asyncapi": "3.0.0",

@@ -89,7 +89,13 @@ fn require(schema: &mut Value, name: &str) {
 }
 
 fn drop_unused(schemas: &mut Map<String, Value>) {
-    let mut kept = vec!["Envelope".to_owned(), "Status".to_owned(), "Ack".to_owned(), "Stream".to_owned()];
+    let mut kept = vec![
+        "Envelope".to_owned(),
+        "Status".to_owned(),
+        "Metrics".to_owned(),
+        "Ack".to_owned(),
+        "Stream".to_owned(),
+    ];
     kept.extend(Stream::ALL.iter().map(|&stream| batch(stream)));
     let mut next = 0;
     while next < kept.len() {

@@ -68,6 +68,8 @@ fn status(state: State) -> Status {
         version: "0".into(),
         plan: id("1"),
         clock: event::Clock::Synced,
+        capabilities: Vec::new(),
+        mqtt: None,
     }
 }
 

@@ -1,6 +1,4 @@
 //! The uplink against brokers that are killed, that fall silent, that refuse.
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
-
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::RangeInclusive,
@@ -212,33 +210,6 @@ async fn acknowledgements_that_come_with_the_end_of_the_connection_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_refused_batch_ends_the_connection_slows_the_next_and_is_not_lost() {
-    const REFUSALS: u64 = 12;
-    let (broker, port) = Broker::start().await;
-    let store = Store::with(numbered(Stream::Flows, 300).chain(numbered(Stream::Stock, 300))).await;
-    let uplink = Uplink::start(port, store, Clock::system());
-    let started = Instant::now();
-    for refusals in 1..=REFUSALS {
-        // What is more urgent passes, so there is progress, and still no rush.
-        uplink.append([event(Stream::Flows, "{}")]).await;
-        let mut link = broker.accept(&[]).await;
-        while let Some(message) = link.next_message().await {
-            let reason = if message.topic.ends_with("/stock") { 0x97 } else { 0 };
-            link.send(&Packet::puback(message.packet_id, reason)).await;
-        }
-        uplink.until(|now| now.reconnects == refusals).await;
-        assert!(uplink.stats.snapshot().last_error.unwrap().contains("QuotaExceeded"));
-    }
-    assert!(started.elapsed() > Duration::from_secs(6), "{:?}", started.elapsed());
-    assert_eq!(uplink.cursor(Lane::Critical), 300 + REFUSALS);
-    assert_eq!(uplink.cursor(Lane::Facts), 0);
-    let mut link = broker.accept(&[]).await;
-    acknowledge(&mut link, 300).await;
-    uplink.until_events(600 + REFUSALS).await;
-    assert_eq!(uplink.cursor(Lane::Facts), 300);
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_broker_that_never_acknowledges_is_left_after_15_s_and_events_are_sent_again() {
     let (broker, port) = Broker::start().await;
     let store = Store::with(numbered(Stream::Stock, 300)).await;
@@ -305,4 +276,28 @@ async fn a_broker_that_says_nothing_is_left_after_10_s() {
     assert!((9_900..10_100).contains(&waited.as_millis()), "{waited:?}");
     uplink.until(|now| now.reconnects == 1).await;
     assert_eq!(uplink.stats.snapshot().last_error.unwrap(), "the broker did not answer within 10 s");
+}
+
+/// A connection that is open and carries nothing: what was acknowledged on it before stays so, the rest is sent again.
+#[tokio::test]
+async fn a_half_open_connection_is_left_and_a_new_one_goes_on() {
+    let broker = Mosquitto::start("");
+    let gate = Gate::before(broker.port).await;
+    let mut subscriber = listen(broker.port, "sub").await;
+    let uplink = Uplink::start(gate.port, Store::with(numbered(Stream::Stock, 300)).await, Clock::system());
+    uplink.until_events(300).await;
+    gate.stall();
+    let stalled = Instant::now();
+    uplink.append(numbered(Stream::Stock, 300)).await;
+    uplink.until_events(600).await;
+    assert!(stalled.elapsed() >= Duration::from_secs(15), "{:?}", stalled.elapsed());
+    assert!(uplink.stats.snapshot().last_error.unwrap().contains("nothing for 15 s"));
+    let mut numbers = BTreeSet::new();
+    while numbers.len() < 600 {
+        let message = timeout(Duration::from_secs(10), subscriber.recv()).await.unwrap().unwrap();
+        if let Some(batch) = batch(&message) {
+            numbers.extend((batch.first_seq..).take(batch.events.len()));
+        }
+    }
+    uplink.stop(GRACE).await;
 }

@@ -1,6 +1,4 @@
 //! The uplink's manners: what it publishes, in which order, and how it leaves.
-#![allow(clippy::unwrap_used, reason = "a test fails where it stands")]
-
 use std::time::Duration;
 use tokio::time::timeout;
 use vitrine_agent::{
@@ -101,7 +99,7 @@ async fn the_brokers_maximum_packet_size_is_kept_and_what_is_refused_does_not_bl
         assert!(packet.body.len() + 3 <= PACKET_MAX);
         let message = packet.message().unwrap();
         link.send(&Packet::puback(message.packet_id, 0)).await;
-        if let Some(batch) = batch(&message) {
+        if let Some(batch) = batch(&message).filter(|batch| batch.stream == Stream::Stock) {
             seqs.extend((batch.first_seq..).take(batch.events.len()));
         }
     }
@@ -109,6 +107,15 @@ async fn the_brokers_maximum_packet_size_is_kept_and_what_is_refused_does_not_bl
     uplink.until_events(51).await;
     assert_eq!(uplink.cursor(Lane::Facts), 52, "what is refused does not block the lane");
     assert_eq!(uplink.stats.snapshot().refused_events, 1);
+    let gap = loop {
+        let message = link.next_message().await.unwrap();
+        link.send(&Packet::puback(message.packet_id, 0)).await;
+        if let Some(batch) = batch(&message).filter(|batch| batch.stream == Stream::Gaps) {
+            break batch.events[0].clone();
+        }
+    };
+    assert_eq!((&gap["stream"], &gap["reason"]), (&"stock".into(), &"refused".into()));
+    assert_eq!((&gap["first_seq"], &gap["last_seq"]), (&51.into(), &51.into()));
 }
 
 #[tokio::test]
