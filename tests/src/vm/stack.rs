@@ -157,7 +157,7 @@ fn end(process: &mut Option<Child>) {
 }
 
 /// Whether the adapter is on, as BlueZ says. Not asked through `bluetoothctl`, which registers for advertisement monitors each
-/// time: bluetoothd 5.66 spoils its memory when such a program leaves the bus.
+/// time, and would be a second program beside ours.
 ///
 /// # Errors
 /// Where there is no bus, no BlueZ or no adapter.
