@@ -74,6 +74,7 @@ struct Till {
 }
 
 /// Plays the matrix' row of a broker, with its newest version of MQTT.
+#[allow(clippy::print_stdout, reason = "it is the measurement")]
 pub(super) fn play(broker: Broker, delivery: Delivery) {
     let seed = std::env::var(SEED_VARIABLE).map_or(SEED, |seed| seed.parse().unwrap());
     let usual = if super::is_long() { 20 } else { 3 };
