@@ -61,13 +61,18 @@ async fn relay(
         }
         tokio::spawn(async move {
             let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
-            tokio::select! {
-                _ = copy_bidirectional(&mut near, &mut far) => {}
-                _ = open.wait_for(|open| !open) => return,
-                _ = stalled.changed() => {
-                    open.wait_for(|open| !open).await.ok();
-                }
+            let is_stalled = tokio::select! {
+                _ = copy_bidirectional(&mut near, &mut far) => false,
+                () = is_shut(open.clone()) => false,
+                _ = stalled.changed() => true,
+            };
+            if is_stalled {
+                is_shut(open).await;
             }
         });
     }
+}
+
+async fn is_shut(mut open: watch::Receiver<bool>) {
+    open.wait_for(|open| !open).await.ok();
 }
