@@ -7,8 +7,14 @@
 pub mod ble;
 pub mod desk;
 pub mod http;
+pub mod relay;
 pub mod replay;
+pub mod serial;
+mod shelf;
 pub mod source;
+
+pub(crate) use shelf::measured;
+pub use shelf::{ShelfChange, ShelfReading, ShelfTrouble, Trouble};
 
 use crate::{
     clock::Now,
@@ -31,6 +37,9 @@ use vitrine_protocol::{
     layout::Payload,
 };
 
+/// Frames of one advertisement that are waited for; more are sent by nobody.
+const FRAMES_MAX: usize = 16;
+
 /// One frame of one advertisement, as one receiver heard it.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
@@ -50,9 +59,9 @@ pub struct Heard {
 
 /// What one payload of an advertisement told.
 #[derive(Clone, Copy, Debug, Default)]
-struct Told {
-    frame: Option<Frame>,
-    beacon: Option<LayoutBeacon>,
+pub(crate) struct Told {
+    pub(crate) frame: Option<Frame>,
+    pub(crate) beacon: Option<LayoutBeacon>,
 }
 
 impl Told {
@@ -79,27 +88,16 @@ impl Told {
 pub enum Input {
     /// A shelf's reading.
     Shelf(ShelfReading),
+    /// A change that a shelf's controller found.
+    ShelfChange(ShelfChange),
+    /// A fault of a shelf.
+    ShelfTrouble(ShelfTrouble),
     /// A touch on a kiosk.
     Kiosk(KioskInput),
     /// A count of a door or a till.
     Count(CountInput),
     /// What happened to a receiver or a sensor itself.
     Notice(source::Notice),
-}
-
-/// A weight as a shelf measured it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShelfReading {
-    /// The shelf.
-    pub shelf: Id,
-    /// The facing on it.
-    pub facing: Id,
-    /// A number that the shelf's controller draws when it starts, so that its counter may start again.
-    pub boot: u32,
-    /// Rises with every reading of the shelf's controller: a reading not above the last one is a repeat.
-    pub counter: u64,
-    /// Grams on the facing.
-    pub grams: i32,
 }
 
 /// A touch on a kiosk.
@@ -208,6 +206,12 @@ impl Radio {
     /// Whether no frame waits.
     pub fn is_idle(&self) -> bool {
         self.channel.capacity() == self.channel.max_capacity()
+    }
+
+    /// Resolves when there is room for the frames of an advertisement, or the agent is going down.
+    pub async fn room(&self) {
+        let frames = FRAMES_MAX.min(self.channel.max_capacity());
+        drop(self.channel.reserve_many(frames).await);
     }
 
     /// Hands a frame to the pipeline, waiting for room: for sources that can wait (a recording, a simulation).

@@ -7,11 +7,14 @@ mod check;
 mod decode;
 #[cfg(feature = "demo")]
 mod demo;
+mod installer;
 mod replay;
 mod run;
 mod spool;
 mod status;
 mod text;
+
+pub(crate) use installer::Leave;
 
 use crate::document::Problems;
 use clap::{Parser, Subcommand};
@@ -45,6 +48,8 @@ enum Command {
     Run(run::Args),
     Check(check::Args),
     Decode(decode::Args),
+    Scan(installer::scan::Args),
+    Record(installer::record::Args),
     Replay(replay::Args),
     Spool(spool::Args),
     Status(status::Args),
@@ -65,6 +70,8 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Decode(args) => decode::run(args),
+        Command::Scan(args) => installer::scan::run(args),
+        Command::Record(args) => installer::record::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Spool(args) => spool::run(args),
         Command::Status(args) => status::run(args),

@@ -23,6 +23,15 @@ pub struct Now {
     pub source: event::Clock,
 }
 
+impl Now {
+    /// The point in time `ms` before.
+    #[must_use]
+    pub fn earlier(self, ms: u64) -> Self {
+        let back_ms = i64::try_from(ms).unwrap_or(i64::MAX);
+        Self { mono_ms: self.mono_ms.saturating_sub(ms), utc: self.utc.plus_ms(-back_ms), ..self }
+    }
+}
+
 /// Tells the time.
 #[derive(Clone, Debug)]
 pub struct Clock(Kind);

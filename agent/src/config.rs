@@ -2,10 +2,18 @@
 //!
 //! Credentials are named by path, never written into the file.
 
+pub mod mapping;
+mod radios;
+pub mod relays;
+pub mod satellite;
+mod serial;
 mod spool;
 mod uplink;
 
+pub use radios::{Backend, Radio};
+
 use crate::{
+    capture::serial as lines,
     document::{self, Problems, Report, Table},
     spool as storage, uplink as publishing,
 };
@@ -22,6 +30,12 @@ pub struct Config {
     pub gateway: Gateway,
     /// Where events are published, and how.
     pub uplink: publishing::Settings,
+    /// The store's own broker, which relays and satellites publish to.
+    pub store_broker: Option<Broker>,
+    /// Scanners that pass on what they hear.
+    pub relays: Vec<relays::Relay>,
+    /// Vitrine's own.
+    pub satellites: Vec<relays::Satellite>,
     /// Where the agent's state is kept.
     pub state_dir: PathBuf,
     /// Where unsent events are kept, and how many.
@@ -30,41 +44,79 @@ pub struct Config {
     pub listen: SocketAddr,
     /// The agent's socket, which tools of this machine ask, if another is named than the usual one.
     pub socket: Option<PathBuf>,
-    /// BLE adapters and the receivers that they are in the plan.
+    /// Radios and the receivers that they are in the plan.
     pub radios: Vec<Radio>,
+    /// Serial ports, and the shelf controllers on them.
+    pub serial: lines::Setup,
     /// The tagging plan's file.
     pub plan: PathBuf,
 }
 
-/// A BLE adapter of this machine.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Radio {
-    /// BlueZ' name of it, such as `hci0`.
-    pub adapter: String,
-    /// The receiver in the plan.
-    pub receiver: Id,
+/// What a gateway is, and its file.
+#[derive(Clone, Debug)]
+pub enum Role {
+    /// It hears, decides and publishes to the platform.
+    Hub(Box<Config>),
+    /// It hears, and tells the hub.
+    Satellite(satellite::Satellite),
 }
 
+/// The store's own MQTT broker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broker {
+    /// Host name or address.
+    pub host: String,
+    /// TCP port.
+    pub port: u16,
+    /// User name, and the file that holds the password.
+    pub credentials: Option<(String, PathBuf)>,
+}
+
+const DEFAULT_PORT: u16 = 1883;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
 
-/// Reads and checks a `gateway.toml`. Relative paths in it start from its directory.
+/// Reads and checks the `gateway.toml` of a hub. Relative paths in it start from its directory.
 ///
 /// # Errors
 /// [`Problems`], all of them.
 pub fn load(path: &Path) -> Result<Config, Problems> {
-    document::load(path, |table, report| read(table, report, path.parent().unwrap_or(Path::new("."))))
+    match load_role(path)? {
+        Role::Hub(config) => Ok(*config),
+        Role::Satellite(_) => Err(Problems {
+            lines: vec![format!(
+                "{}: this gateway is a satellite: run this on the store's hub",
+                path.display()
+            )],
+        }),
+    }
+}
+
+/// [`load`] for a gateway of either role.
+///
+/// # Errors
+/// [`Problems`], all of them.
+pub fn load_role(path: &Path) -> Result<Role, Problems> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    document::load(path, |table, report| read_role(table, report, dir))
+}
+
+fn read_role(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Role> {
+    table.version(report);
+    let is_satellite = table.converted("role", report, |role| match role {
+        "hub" => Ok(false),
+        "satellite" => Ok(true),
+        _ => Err("write \"hub\" or \"satellite\"".into()),
+    });
+    if is_satellite == Some(true) {
+        return satellite::read(table, report, dir).map(Role::Satellite);
+    }
+    read(table, report, dir).map(|config| Role::Hub(Box::new(config)))
 }
 
 fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config> {
-    table.version(report);
     let tenant = table.required::<Id>("tenant", report);
     let store = table.required::<Id>("store", report);
     let gateway = table.required::<Id>("gateway", report);
-    if let Some(role) = table.optional::<String>("role", report)
-        && role.get_ref() != "hub"
-    {
-        report.at(role.span(), "`role` must be \"hub\": this agent cannot be a satellite yet");
-    }
     let plan = table.or("plan", "store.toml".to_owned(), report);
     let state_dir = table.or("state_dir", "/var/lib/vitrine".to_owned(), report);
     let uplink = match table.table("uplink", report) {
@@ -81,8 +133,12 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
     let listen = table.table("http", report).map_or(Some(DEFAULT_LISTEN), |http| read_http(http, report));
     let state_dir = dir.join(state_dir);
     let spool = spool::read(table.table("spool", report), report, dir, &state_dir);
-    let radios = table.tables("radios", report).into_iter();
-    let radios = radios.filter_map(|radio| read_radio(radio, report)).collect();
+    let radios = radios::read(table.tables("radios", report), report, dir);
+    let serial = serial::read(table, report);
+    let has_broker = table.has("store_broker");
+    let store_broker = table.table("store_broker", report).and_then(|table| read_broker(table, report, dir));
+    let relays = relays::read(table, report, has_broker);
+    let satellites = relays::read_satellites(table, report, has_broker);
     table.finish(report);
     Some(Config {
         gateway: Gateway {
@@ -91,13 +147,53 @@ fn read(table: &mut Table<'_>, report: &mut Report, dir: &Path) -> Option<Config
             gateway: gateway?.into_inner(),
         },
         uplink: uplink?,
+        store_broker,
+        relays,
+        satellites,
         state_dir,
         spool,
         listen: listen?,
         socket,
         radios,
+        serial,
         plan: dir.join(plan),
     })
+}
+
+fn read_broker(mut table: Table<'_>, report: &mut Report, dir: &Path) -> Option<Broker> {
+    let (name, span) = (table.name().to_owned(), table.span.clone());
+    if !table.has("url") {
+        report.at(span, format!("{name} lacks `url`: write url = \"mqtt://host\" or \"mqtt://host:port\""));
+    }
+    let server = table.converted("url", report, parse_url);
+    let user = table.optional::<String>("user", report);
+    let password_file = table.optional::<String>("password_file", report);
+    if user.is_some() != password_file.is_some() {
+        report.at(table.span.clone(), format!("{name} needs both `user` and `password_file`, or neither"));
+    }
+    table.finish(report);
+    let (host, port) = server?;
+    let credentials = user.zip(password_file);
+    let credentials = credentials.map(|(user, file)| (user.into_inner(), dir.join(file.into_inner())));
+    Some(Broker { host, port, credentials })
+}
+
+fn parse_url(url: &str) -> Result<(String, u16), String> {
+    if url.starts_with("mqtts://") {
+        return Err("this agent does not speak TLS yet: write mqtt://host, over a network you trust".into());
+    }
+    let server = url.strip_prefix("mqtt://").ok_or("write mqtt://host or mqtt://host:port")?;
+    let (host, port) = match server.rsplit_once(':') {
+        Some((host, port)) if !host.ends_with(':') && !port.contains(']') => {
+            (host, port.parse().map_err(|_| format!("`{port}` is no port: write a number from 1 to 65535"))?)
+        }
+        _ => (server, DEFAULT_PORT),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    if host.is_empty() || host.contains(['/', '@', ' ']) {
+        return Err("write mqtt://host or mqtt://host:port, without path or user".into());
+    }
+    Ok((host.to_owned(), port))
 }
 
 fn read_http(mut table: Table<'_>, report: &mut Report) -> Option<SocketAddr> {
@@ -116,20 +212,16 @@ fn read_http(mut table: Table<'_>, report: &mut Report) -> Option<SocketAddr> {
     if written { listen } else { Some(DEFAULT_LISTEN) }
 }
 
-fn read_radio(mut table: Table<'_>, report: &mut Report) -> Option<Radio> {
-    let adapter = table.required::<String>("adapter", report);
-    let receiver = table.required::<Id>("receiver", report);
-    table.finish(report);
-    Some(Radio { adapter: adapter?.into_inner(), receiver: receiver?.into_inner() })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
 
     fn parse(text: &str) -> Result<Config, Problems> {
-        document::parse(Path::new("gateway.toml"), text, |t, r| read(t, r, Path::new("/etc/vitrine")))
+        document::parse(Path::new("gateway.toml"), text, |t, r| {
+            t.version(r);
+            read(t, r, Path::new("/etc/vitrine"))
+        })
     }
 
     fn check(text: &str, problems: Expect) {
@@ -150,17 +242,25 @@ mod tests {
     }
 
     #[test]
+    fn addresses_of_the_stores_broker() {
+        assert_eq!(parse_url("mqtt://[::1]:1884"), Ok(("::1".into(), 1884)));
+        assert_eq!(parse_url("mqtt://[::1]"), Ok(("::1".into(), 1883)));
+        for bad in ["broker", "mqtt://", "mqtt://a:b", "mqtt://a:99999", "mqtt://u@h", "mqtts://h"] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn all_problems_are_told() {
         check(
-            "version = 1\nstore = 'b'\ngateway = 'c'\nrole = 'satellite'\n[uplink]\nurl = 'tcp://x'\nuser = 'u'\n[http]\nlisten = '0.0.0.0:80'\n[[radios]]\nadaptor = 'hci0'\nreceiver = 'door'\n",
+            "version = 1\nstore = 'b'\ngateway = 'c'\n[uplink]\nurl = 'tcp://x'\nuser = 'u'\n[http]\nlisten = '0.0.0.0:80'\n[[radios]]\nadaptor = 'hci0'\nreceiver = 'door'\n",
             expect![[r#"
                 gateway.toml:1:1: the file lacks `tenant`: write tenant = a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes
-                gateway.toml:4:8: `role` must be "hub": this agent cannot be a satellite yet
-                gateway.toml:5:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
-                gateway.toml:6:7: `url`: write mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt
-                gateway.toml:9:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
-                gateway.toml:10:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
-                gateway.toml:11:1: unknown key `adaptor`: did you mean `adapter`?"#]],
+                gateway.toml:4:1: [uplink] needs both `user` and `password_file` (or `password_credential`), or neither
+                gateway.toml:5:7: `url`: write mqtt://host, mqtts://host, ws://host/mqtt or wss://host/mqtt
+                gateway.toml:8:10: `listen`: only a loopback address is allowed yet: devices are not authenticated. Write 127.0.0.1:7400
+                gateway.toml:9:1: [[radios]] lacks `adapter`: write adapter = a text in quotes
+                gateway.toml:10:1: unknown key `adaptor`: did you mean `adapter`?"#]],
         );
     }
 }

@@ -74,6 +74,11 @@ impl Report {
         self.problems.push((span.start, problem.to_string()));
     }
 
+    /// How many problems there are.
+    pub fn count(&self) -> usize {
+        self.problems.len()
+    }
+
     fn finish(mut self) -> Problems {
         self.problems.sort();
         let line = |(offset, problem): &(usize, String)| {
@@ -124,6 +129,15 @@ macro_rules! numbers {
     )*};
 }
 numbers!(i8, u8, u16, u32, u64);
+
+impl FromToml for f64 {
+    const EXPECTED: &'static str = "a number";
+
+    fn from_toml(value: &DeValue<'_>) -> Option<Self> {
+        let number = value.as_float().map(|float| float.as_str().replace('_', "").parse().ok());
+        number.unwrap_or_else(|| u32::from_toml(value).map(Self::from))
+    }
+}
 
 impl FromToml for vitrine_protocol::Id {
     const EXPECTED: &'static str = "a name of 1 to 40 characters out of a-z, 0-9, _ and -, in quotes";
@@ -259,6 +273,31 @@ impl<'a> Table<'a> {
             report.at(value.span(), format!("`{key}` must be a list of tables: write [[{key}]] above each"));
         }
         tables.unwrap_or_default()
+    }
+
+    /// All keys that were not asked for yet, and their values; a problem for each that is of another kind.
+    pub fn rest<T: FromToml>(&mut self, report: &mut Report) -> Vec<(&'a str, Spanned<T>)> {
+        let mut rest = Vec::new();
+        for (key, _, value) in std::mem::take(&mut self.items) {
+            match T::from_toml(value.get_ref()) {
+                Some(read) => rest.push((key, Spanned::new(value.span(), read))),
+                None => report.at(value.span(), format!("`{key}` must be {}", T::EXPECTED)),
+            }
+        }
+        rest
+    }
+
+    /// A problem if `key` is written, which does not belong here.
+    pub fn refuse(&mut self, key: &'static str, why: &str, report: &mut Report) {
+        if let Some(index) = self.peek(key) {
+            let (_, span, _) = self.items.swap_remove(index);
+            report.at(span, format!("`{key}`: {why}"));
+        }
+    }
+
+    /// What the table is called in messages, such as `[uplink]`.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Checks `version = 1`, which every document starts with.

@@ -4,7 +4,7 @@ use crate::{
     capture::{Heard, Input},
     clock::Now,
     ids::Ids,
-    pipeline::{self, Counters, Note, Pipeline, Random},
+    pipeline::{self, Counters, Note, Order, Pipeline, Random},
     plan::Plan,
     privacy::{Kept, Privacy, Release, WindowNote},
 };
@@ -17,6 +17,7 @@ pub const TICK_MS: u64 = 1000;
 pub struct Heart {
     pipeline: Pipeline,
     privacy: Privacy,
+    order: Order,
     ticked_ms: u64,
 }
 
@@ -26,8 +27,15 @@ impl Heart {
         Self {
             pipeline: Pipeline::new(plan.clone(), ids, random),
             privacy: Privacy::new(plan, ids, now),
+            order: Order::new(0),
             ticked_ms: now.mono_ms,
         }
+    }
+
+    /// Some sightings come up to `late_ms` after they were heard: all of them wait for so long.
+    #[must_use]
+    pub fn with_late_sightings(self, late_ms: u64) -> Self {
+        Self { order: Order::new(late_ms), ..self }
     }
 
     /// Takes back the running window's counts; before all notes.
@@ -58,7 +66,8 @@ impl Heart {
 
     /// A receiver heard something.
     pub fn handle_heard(&mut self, heard: &Heard) {
-        self.pipeline.handle_heard(heard);
+        self.order.push(*heard);
+        self.handle_waiting(heard.at.mono_ms);
         self.handle_timeout(heard.at);
     }
 
@@ -74,6 +83,7 @@ impl Heart {
             return;
         }
         self.ticked_ms = now.mono_ms;
+        self.handle_waiting(now.mono_ms);
         self.pipeline.handle_timeout(now);
         self.decide(now);
         if self.privacy.handle_timeout(now) {
@@ -83,6 +93,7 @@ impl Heart {
 
     /// The day or the agent ends: visits, sessions and the window end with it.
     pub fn close(&mut self, now: Now) {
+        self.handle_waiting(u64::MAX);
         self.pipeline.close(now);
         self.decide(now);
         self.privacy.close(now);
@@ -111,6 +122,12 @@ impl Heart {
     /// What was counted.
     pub fn counters(&self) -> Counters {
         self.pipeline.counters()
+    }
+
+    fn handle_waiting(&mut self, now_ms: u64) {
+        while let Some(heard) = self.order.pop(now_ms) {
+            self.pipeline.handle_heard(&heard);
+        }
     }
 
     fn decide(&mut self, now: Now) {

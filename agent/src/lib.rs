@@ -21,5 +21,6 @@ pub mod private;
 pub mod recent;
 pub mod spool;
 pub mod state;
+pub mod store_broker;
 pub mod supervisor;
 pub mod uplink;

@@ -79,7 +79,8 @@ enum Remembered {
 }
 
 impl Line {
-    /// Opens what is kept in `state_dir` and in the spool, and takes up where the agent stopped.
+    /// Opens what is kept in `state_dir` and in the spool, and takes up where the agent stopped. Sightings come at most
+    /// `late_ms` after they were heard.
     ///
     /// # Errors
     /// [`LineError`]
@@ -88,6 +89,7 @@ impl Line {
         state_dir: &Path,
         spool: &spool::Config,
         clock: Clock,
+        late_ms: u64,
     ) -> Result<Self, LineError> {
         // Asked for once, so that a later draw cannot fail.
         getrandom::fill(&mut [0; 16])?;
@@ -100,7 +102,8 @@ impl Line {
         let state = StateDir::open(state_dir.join("state"))?;
         let context = context(&plan, now);
         let (spool, recovery) = Spool::open(spool, context, clock.clone())?;
-        let mut heart = Heart::new(plan.clone(), spool.ids(), Box::new(random), now);
+        let heart = Heart::new(plan.clone(), spool.ids(), Box::new(random), now);
+        let mut heart = heart.with_late_sightings(late_ms);
         match state.read::<Kept>(TALLIES) {
             Ok(kept) => kept.into_iter().for_each(|kept| heart.restore_window(kept)),
             Err(e @ StateError::Corrupt { .. }) => tracing::error!("{e}; the running window is counted anew"),

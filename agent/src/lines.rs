@@ -1,5 +1,5 @@
-//! Files of lines: gzip-compressed if the name ends in `.gz`, and no line longer than [`LINE_MAX`], so that memory stays
-//! bounded.
+//! Files of lines: gzip-compressed or not, which their first octets say, and no line longer than [`LINE_MAX`], so that
+//! memory stays bounded.
 
 use flate2::bufread::MultiGzDecoder;
 use std::{
@@ -10,6 +10,9 @@ use std::{
 
 /// The longest line, in octets.
 pub const LINE_MAX: usize = 64 * 1024;
+
+/// What a gzip-compressed file starts with.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
 
 /// A source of lines.
 pub type Input = BufReader<Box<dyn Read>>;
@@ -26,11 +29,11 @@ pub enum Line {
 /// Opens a file.
 ///
 /// # Errors
-/// The file cannot be opened.
+/// The file cannot be opened, or not be read.
 pub fn open(path: &Path) -> io::Result<Input> {
-    let file = File::open(path)?;
-    if path.extension().is_some_and(|extension| extension == "gz") {
-        return Ok(input(MultiGzDecoder::new(BufReader::new(file))));
+    let mut file = BufReader::new(File::open(path)?);
+    if file.fill_buf()?.starts_with(&GZIP) {
+        return Ok(input(MultiGzDecoder::new(file)));
     }
     Ok(input(file))
 }

@@ -12,12 +12,15 @@ mod counter;
 mod identify;
 mod kiosk;
 mod notices;
+mod order;
 mod seen;
 mod shelf;
+mod trouble;
 mod visit;
 mod zone;
 
 pub use kiosk::OpenSession;
+pub(crate) use order::Order;
 pub use shelf::FacingState;
 pub use visit::{ClosedVisit, Stay};
 
@@ -63,6 +66,11 @@ pub enum Note {
         /// Its event.
         id: EventId,
     },
+    /// An input that is a fact at once was taken.
+    SeenFact {
+        /// Its event.
+        id: EventId,
+    },
     /// A facing's level and what is needed to find the next one.
     Facing {
         /// The shelf.
@@ -94,7 +102,7 @@ impl Note {
     /// The lane of the events that the note agrees with.
     pub fn lane(&self) -> Lane {
         match self {
-            Self::Empty { .. } => Lane::Facts,
+            Self::Empty { .. } | Self::SeenFact { .. } => Lane::Facts,
             Self::Seen { .. } | Self::Facing { .. } | Self::Kiosk { .. } => Lane::Slots,
         }
     }
@@ -118,6 +126,8 @@ pub struct Counters {
     pub repeats: u64,
     /// Weights that are no whole number of units.
     pub odd_weights: u64,
+    /// Shelves' changes that came after a later measurement had told as much.
+    pub late_changes: u64,
 }
 
 /// The pipeline.
@@ -167,7 +177,7 @@ impl Pipeline {
     /// Takes back a note, in the order in which it came out.
     pub fn restore_note(&mut self, note: Note) {
         match note {
-            Note::Seen { id } => {
+            Note::Seen { id } | Note::SeenFact { id } => {
                 self.seen.insert(id);
             }
             Note::Facing { shelf, facing, state } => self.shelves.restore((shelf, facing), state),
@@ -189,10 +199,9 @@ impl Pipeline {
 
     /// A receiver heard something.
     pub fn handle_heard(&mut self, heard: &Heard) {
-        let Some((carrier, receiver)) = identify::identify(&self.plan, heard, &mut self.counters) else {
-            return;
-        };
-        self.visits.handle(&self.plan, carrier, heard, receiver, &mut self.outputs);
+        if let Some(sighted) = identify::identify(&self.plan, heard, &mut self.counters) {
+            self.visits.handle(&self.plan, sighted, heard, &mut self.outputs);
+        }
     }
 
     /// A device sent inputs. The facings' notes come out once, after all events.
@@ -207,9 +216,31 @@ impl Pipeline {
                         touched.push(place);
                     }
                 }
+                Input::ShelfChange(change) => {
+                    let place = (change.shelf, change.facing);
+                    let id = shelf::change_id(self.ids, &change);
+                    if self.is_new(id, |id| Note::Seen { id }) {
+                        self.shelves.handle_change(
+                            &self.plan,
+                            &change,
+                            now,
+                            &mut self.counters,
+                            &mut self.outputs,
+                        );
+                        if !touched.contains(&place) {
+                            touched.push(place);
+                        }
+                    }
+                }
+                Input::ShelfTrouble(trouble) => {
+                    let (id, event) = trouble::event(self.ids, trouble, now);
+                    if self.is_new(id, |id| Note::SeenFact { id }) {
+                        self.outputs.push_back(event);
+                    }
+                }
                 Input::Kiosk(input) => {
                     let id = kiosk::event_id(self.ids, &input);
-                    if self.is_new(id) {
+                    if self.is_new(id, |id| Note::Seen { id }) {
                         self.kiosks.handle(&self.plan, id, input, now, &mut self.random, &mut self.outputs);
                     }
                 }
@@ -219,7 +250,7 @@ impl Pipeline {
                 }
                 Input::Count(input) => {
                     let id = counter::event_id(self.ids, &input);
-                    if self.is_new(id) {
+                    if self.is_new(id, |id| Note::Seen { id }) {
                         self.outputs.push_back(counter::event(id, &input, now));
                     }
                 }
@@ -258,10 +289,11 @@ impl Pipeline {
         self.counters
     }
 
-    fn is_new(&mut self, id: EventId) -> bool {
+    /// `note` says in which lane that is remembered: that of the event.
+    fn is_new(&mut self, id: EventId, note: fn(EventId) -> Note) -> bool {
         let new = self.seen.insert(id);
         if new {
-            self.outputs.push_back(Output::Note(Note::Seen { id }));
+            self.outputs.push_back(Output::Note(note(id)));
         } else {
             self.counters.repeats += 1;
         }

@@ -3,8 +3,10 @@
 
 mod layouts;
 mod read;
+mod register;
 
 pub use layouts::{LAYOUTS_MAX, Layouts};
+pub use register::{Register, Tag};
 
 use crate::{
     document::{self, Problems},
@@ -30,9 +32,15 @@ pub struct Plan {
     /// The zones.
     pub zones: Vec<Zone>,
     /// The fixed receivers.
-    pub receivers: HashMap<Id, Receiver>,
+    pub receivers: HashMap<Id, Anchor>,
+    /// The receivers that move, and what they ride on.
+    pub mobile: HashMap<Id, Rider>,
+    /// The fixed beacons that moving receivers place themselves by.
+    pub places: HashMap<Id, Anchor>,
     /// What registered beacons ride on, by what they transmit.
     pub beacons: HashMap<Identity, Rider>,
+    /// What registered beacons are called, by what they transmit.
+    pub register: Register,
     /// Formats of beacons that the plan describes, and the beacons that are identified by them.
     pub layouts: Layouts,
     /// How many carriers there are.
@@ -96,16 +104,16 @@ pub enum ZoneKind {
 /// A zone, by its place in [`Plan::zones`].
 pub type ZoneIndex = u16;
 
-/// A fixed receiver.
+/// What stands still at one end of a sighting: a fixed receiver, or a fixed beacon that a moving one hears.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Receiver {
-    /// Added to every RSSI it measures, to make receivers comparable.
+pub struct Anchor {
+    /// Added to every RSSI of it, to make anchors comparable.
     pub offset_db: i8,
     /// The zones around it, the nearest first, each from a signal strength on; the last from any.
     pub bands: Vec<Band>,
 }
 
-/// A zone around a receiver.
+/// A zone around an anchor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Band {
     /// The weakest signal that counts, in dBm.
@@ -226,6 +234,11 @@ impl Plan {
         let days = [Some(date), date.tomorrow().ok(), date.tomorrow().and_then(civil::Date::tomorrow).ok()];
         let next = days.into_iter().flatten().filter_map(closing).find(|&closing| closing > time);
         next.unwrap_or_else(|| time.plus_ms(24 * 3600 * 1000))
+    }
+
+    /// Whether the plan has this receiver, fixed or moving.
+    pub fn has_receiver(&self, id: &Id) -> bool {
+        self.receivers.contains_key(id) || self.mobile.contains_key(id)
     }
 
     /// The zone of an index.

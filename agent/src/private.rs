@@ -1,8 +1,10 @@
 //! Values that must never leave the agent's memory: radio addresses, carrier ids, and beacons of the plan.
 //!
 //! Their types have no `Serialize` and no `Display`, and a `Debug` that tells nothing, so that a leak onto
-//! disk, wire or log does not compile. Nothing here converts them into text or numbers.
+//! disk, wire or log does not compile. Nothing here converts them into text or numbers, but for one way that only the
+//! installer's own tools can take: `Address::told`.
 
+use crate::cli::Leave;
 use std::fmt;
 
 /// A Bluetooth device address, in the order of its text form.
@@ -21,6 +23,12 @@ impl Address {
         let mut octets = [0; 6];
         hex::decode_to_slice(digits, &mut octets).ok()?;
         Some(Self(octets))
+    }
+
+    /// The address as 12 hexadecimal digits, for whoever has leave: `vitrine scan` on the terminal and `vitrine record` in
+    /// the file that it was asked for, which alone can make a [`Leave`].
+    pub(crate) fn told(self, _: &Leave) -> String {
+        hex::encode(self.0)
     }
 }
 

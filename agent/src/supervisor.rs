@@ -4,10 +4,18 @@
 //! uplink publishes for the time that is left, the spool closes. What is unsent stays in the spool.
 
 mod notices;
+mod others;
+pub mod satellite;
+pub(crate) mod sources;
 
 use crate::{
-    capture::{Admission, Ingest, Radio, RadioCounters, ble, source::stopped},
-    clock::Clock,
+    capture::{
+        Admission, Ingest, Radio, RadioCounters,
+        desk::Desk,
+        http, serial,
+        source::{AdvertSource, Notice, SourceError, stopped},
+    },
+    clock::{Clock, Now},
     config::{self, Config},
     health::Observed,
     line::{Line, LineCounters, LineError},
@@ -24,7 +32,7 @@ use tokio::{
     net::TcpListener,
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
-    time::{Instant, sleep, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 /// From the request to go down until the process may end.
@@ -37,8 +45,6 @@ const CLOSING: Duration = Duration::from_secs(2);
 const RADIO_QUEUE: usize = 4096;
 /// Requests that wait for the line; more are told to come again.
 const INGEST_QUEUE: usize = 64;
-/// How long to wait before a radio that failed is started again.
-const RADIO_AGAIN_AFTER: Duration = Duration::from_secs(10);
 
 /// Why the agent could not be started, or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +73,17 @@ pub enum AgentError {
         /// What was said.
         error: io::Error,
     },
+    /// The file with the broker's password cannot be read.
+    #[error("{path}: {error}; `password_file` in gateway.toml names it")]
+    Password {
+        /// The file.
+        path: PathBuf,
+        /// What was said.
+        error: io::Error,
+    },
+    /// A source is at its end; everything else went down in order.
+    #[error(transparent)]
+    Source(#[from] SourceError),
     /// A task ended that should not.
     #[error("a part of the agent panicked: this is a bug")]
     Panicked,
@@ -85,6 +102,8 @@ pub struct Setup {
     pub uplink: uplink::Config,
     /// The time.
     pub clock: Clock,
+    /// How long after they were heard sightings come at most.
+    pub late_ms: u64,
 }
 
 /// A running agent without sources: whoever has its channels is one.
@@ -104,8 +123,8 @@ impl Agent {
     /// # Errors
     /// [`LineError`] if the state cannot be opened.
     pub fn start(setup: Setup) -> Result<Self, LineError> {
-        let Setup { plan, state_dir, spool, uplink, clock } = setup;
-        let line = Line::open(plan.clone(), &state_dir, &spool, clock.clone())?;
+        let Setup { plan, state_dir, spool, uplink, clock, late_ms } = setup;
+        let line = Line::open(plan.clone(), &state_dir, &spool, clock.clone(), late_ms)?;
         let (radio, heard) = Radio::channel(RADIO_QUEUE);
         let (ingest, requests) = mpsc::channel(INGEST_QUEUE);
         let (stop_line, line_stops) = oneshot::channel::<()>();
@@ -157,6 +176,11 @@ impl Agent {
     /// All that shows how it is.
     pub fn observed(&self) -> &Observed {
         &self.observed
+    }
+
+    /// Where shelves on serial lines go.
+    fn hands(&self, notices: mpsc::Sender<(Notice, Now)>, clock: Clock) -> serial::Hands {
+        serial::Hands { admission: self.admission(), ingest: self.ingest.clone(), notices, clock }
     }
 
     /// Whether the line has taken everything that was sent to it.
@@ -236,10 +260,12 @@ pub async fn run(
 ) -> Result<(), AgentError> {
     let address = config.listen;
     let listener = TcpListener::bind(address).await.map_err(|error| AgentError::Listen { address, error })?;
-    let Config { gateway, uplink, state_dir, spool, radios, socket, .. } = config;
-    let uplink = uplink::Config { gateway, plan: plan.version, settings: uplink };
+    let uplink =
+        uplink::Config { gateway: config.gateway, plan: plan.version, settings: config.uplink.clone() };
+    let late_ms = others::late_ms(&config);
+    let Config { state_dir, spool, radios, serial, socket, .. } = config.clone();
     let path = socket.unwrap_or_else(|| socket::default_path(&state_dir));
-    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone() };
+    let setup = Setup { plan: plan.clone(), state_dir, spool, uplink, clock: clock.clone(), late_ms };
     let mut agent = Agent::start(setup)?;
     // Not before the state is known to be ours: another agent may have its socket beside it.
     let (socket_listener, _socket) =
@@ -248,12 +274,23 @@ pub async fn run(
 
     let (stop, stopping) = watch::channel(false);
     let (admission, ingest) = (agent.admission(), agent.ingest.clone());
+    let (notices, noticed) = mpsc::channel(notices::QUEUE);
+    let health = agent.observed.health.clone();
+    tokio::spawn(notices::carry(noticed, health.clone(), ingest.clone()));
+    let desk = Arc::new(Desk::new(plan.clone(), agent.radio.clone(), health, notices.clone()));
+    let (others, mut sources) = others::of(&config, plan.clone(), desk.clone(), clock.now())?;
+    sources.extend(sources::of(radios.clone()));
+    let heard = http::radio::router(plan.clone(), others.relays, desk.clone(), clock.clone());
     let router = local::router(plan.clone(), admission, ingest, clock.clone(), agent.observed.clone());
+    let router = router.merge(heard);
     let tools = router.clone().merge(local::tools_router(agent.spool().clone(), agent.observed.clone()));
-    let http = local::run(listener, router, stopped(stopping.clone()));
+    let devices = local::run(listener, router, stopped(stopping.clone()));
     let tools = local::run(socket_listener, tools, stopped(stopping.clone()));
-    let mut http = tokio::spawn(async { tokio::try_join!(http, tools).map(|_| ()) });
-    let radios = tokio::spawn(run_radios(radios, plan, agent.radio.clone(), clock, stopping));
+    let mut http = tokio::spawn(async { tokio::try_join!(devices, tools).map(|_| ()) });
+    let (failed, source_failed) = oneshot::channel();
+    let sources = tokio::spawn(sources::run(sources, desk, clock.clone(), stopping.clone(), failed));
+    let hands = agent.hands(notices, clock.clone());
+    let ports = tokio::spawn(serial::run(serial, hands, stopping.clone()));
 
     let mut shutdown = pin!(shutdown);
     let result = tokio::select! {
@@ -261,50 +298,38 @@ pub async fn run(
         error = agent.failed() => Err(error),
         // It runs until it is told to stop.
         _ = &mut http => Err(AgentError::Panicked),
+        failed = source_failed => Err(failed.map_or(AgentError::Panicked, AgentError::from)),
     };
     let deadline = Instant::now() + GRACE - CLOSING;
     stop.send_replace(true);
-    result?;
+    // A lost source is no reason to lose what is in hand.
+    if !matches!(result, Ok(()) | Err(AgentError::Source(_))) {
+        return result;
+    }
     tracing::info!("going down");
     let sources_end = Instant::now() + SOURCES_GRACE;
     let http_ended = timeout_at(sources_end, http).await.is_ok();
-    let radios_ended = timeout_at(sources_end, radios).await.is_ok();
-    if !(http_ended && radios_ended) {
-        tracing::warn!(http_ended, radios_ended, "not every source has ended in time");
+    let sources_ended = timeout_at(sources_end, sources).await.is_ok();
+    let ports_ended = timeout_at(sources_end, ports).await.is_ok();
+    if !(http_ended && sources_ended && ports_ended) {
+        tracing::warn!(http_ended, sources_ended, ports_ended, "not every source has ended in time");
     }
     let spool = agent.spool().clone();
     agent.stop(deadline).await?;
     tracing::info!(waiting_records = spool.backlog(), "down");
-    Ok(())
+    result
 }
 
-/// Keeps the adapters listening; one that fails is tried again, and the rest of the agent goes on.
-async fn run_radios(
-    radios: Vec<config::Radio>,
-    plan: Arc<Plan>,
-    radio: Radio,
-    clock: Clock,
-    stopping: watch::Receiver<bool>,
-) {
-    let adapters: Vec<_> = radios
-        .into_iter()
-        .map(|radio| ble::Adapter { name: radio.adapter, receiver: radio.receiver })
-        .collect();
-    if adapters.is_empty() {
-        return;
-    }
-    loop {
-        match ble::run(&adapters, &plan.layouts, radio.clone(), clock.clone(), stopped(stopping.clone()))
-            .await
-        {
-            Ok(()) => return,
-            Err(error) => {
-                tracing::error!(%error, "no radio; trying again in {} s", RADIO_AGAIN_AFTER.as_secs());
-            }
-        }
-        tokio::select! {
-            () = sleep(RADIO_AGAIN_AFTER) => {}
-            () = stopped(stopping.clone()) => return,
-        }
+/// The sources of a satellite's radios.
+pub fn radios(config: &config::satellite::Satellite) -> Vec<Box<dyn AdvertSource>> {
+    sources::of(config.radios.clone())
+}
+
+/// The user and the password for a broker.
+fn credentials(broker: &config::Broker) -> Result<Option<(String, String)>, AgentError> {
+    let Some((user, path)) = &broker.credentials else { return Ok(None) };
+    match std::fs::read_to_string(path) {
+        Ok(password) => Ok(Some((user.clone(), password.trim_end_matches(['\r', '\n']).to_owned()))),
+        Err(error) => Err(AgentError::Password { path: path.clone(), error }),
     }
 }

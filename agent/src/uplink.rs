@@ -30,7 +30,7 @@
 //!
 //! Left out: commands, the plan from the platform.
 
-mod backoff;
+pub(crate) mod backoff;
 mod batch;
 mod bucket;
 mod lanes;

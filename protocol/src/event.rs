@@ -181,7 +181,7 @@ bodies! {
     /// Something lies where it does not belong.
     Misplaced(Misplaced) = "misplaced" on Stock, published: false;
     /// A facing's measurements are not to be trusted.
-    Fault(Fault) = "fault" on Stock, published: false;
+    Fault(Fault) = "fault" on Stock, published: true;
     /// What a beacon tells of itself.
     BeaconTelemetry(BeaconTelemetry) = "beacon_telemetry" on Devices, published: false;
     /// A beacon's battery has to be changed.
@@ -197,7 +197,7 @@ bodies! {
     /// A radio changed its state.
     Radio(Radio) = "radio" on Devices, published: true;
     /// A shelf controller reports a fault.
-    ShelfFault(ShelfFault) = "shelf_fault" on Devices, published: false;
+    ShelfFault(ShelfFault) = "shelf_fault" on Devices, published: true;
 }
 
 /// Whether a number is left out for being zero.

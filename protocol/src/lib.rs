@@ -10,6 +10,7 @@
 //! | [`layout`] | beacon and plan: formats that the plan describes |
 //! | `shelf` (feature `shelf`) | shelf controller and gateway: frames on a serial line |
 //! | [`id`], [`topic`] | gateway and platform: names and MQTT topics |
+//! | `sighting` (feature `alloc`) | satellite and hub: what never leaves the store |
 //! | `event`, `envelope` (feature `alloc`) | gateway and platform: what is published |
 //!
 //! `schema` (feature `schema`) adds what the documents in this crate's directory `schema` are generated from.
@@ -37,6 +38,8 @@ pub mod metrics;
 pub mod schema;
 #[cfg(feature = "shelf")]
 pub mod shelf;
+#[cfg(feature = "alloc")]
+pub mod sighting;
 #[cfg(feature = "alloc")]
 pub mod time;
 pub mod topic;

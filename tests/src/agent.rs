@@ -14,15 +14,15 @@ pub const GATEWAY_TOML: &str = include_str!("../../deploy/config/gateway.toml");
 /// See [`GATEWAY_TOML`].
 pub const STORE_TOML: &str = include_str!("../../deploy/config/store.toml");
 
-/// The binary that Cargo has built beside this test.
+/// The binary that Cargo has built beside this test or program.
 ///
 /// # Panics
 /// Where it was not built.
 pub fn binary() -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    let path = test.ancestors().nth(2).unwrap().join("vitrine");
-    assert!(path.exists(), "{} is missing: cargo build -p vitrine-agent", path.display());
-    path
+    // A test is one directory further down than a program.
+    let mut paths = test.ancestors().skip(1).take(2).map(|directory| directory.join("vitrine"));
+    paths.find(|path| path.exists()).expect("`vitrine` is missing: cargo build -p vitrine-agent")
 }
 
 /// Replaces each of `edits`.
@@ -64,11 +64,42 @@ impl Agent {
 
     /// Gives the agent the adapter `hci0` of the BlueZ on `bus_address`, as a receiver of its plan.
     pub fn with_radio(mut self, bus_address: &str, receiver: &str) -> Self {
-        let path = self.directory.path().join("gateway.toml");
-        let radio = format!("[[radios]]\nadapter = \"hci0\"\nreceiver = \"{receiver}\"\n");
-        fs::write(&path, fs::read_to_string(&path).unwrap() + &radio).unwrap();
         self.environment.push(("DBUS_SYSTEM_BUS_ADDRESS".into(), bus_address.into()));
+        self.with(&format!("[[radios]]\nadapter = \"hci0\"\nreceiver = \"{receiver}\"\n"))
+    }
+
+    /// Adds `toml` at the end of its gateway.toml.
+    #[must_use]
+    pub fn with(self, toml: &str) -> Self {
+        let path = self.directory.path().join("gateway.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + toml).unwrap();
         self
+    }
+
+    /// Adds `tables` to the end of its gateway.toml.
+    #[must_use]
+    pub fn with_tables(self, tables: &str) -> Self {
+        let path = self.directory.path().join("gateway.toml");
+        fs::write(&path, fs::read_to_string(&path).unwrap() + tables).unwrap();
+        self
+    }
+
+    /// What a metric without labels says now.
+    ///
+    /// # Panics
+    /// Where the agent does not answer, or has no such metric.
+    pub fn metric(&self, name: &str) -> u64 {
+        let page = http::request(self.port, "GET", "/metrics", b"").unwrap().body;
+        let line = page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        line.unwrap_or_else(|| panic!("{name} in {page}")).parse().unwrap()
+    }
+
+    /// Its process.
+    ///
+    /// # Panics
+    /// Where it does not run.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("it runs").id()
     }
 
     /// `vitrine run`, with this agent's files.

@@ -1,31 +1,17 @@
-//! A fake `org.bluez` on a private bus: one adapter, `hci0`, and devices that advertise when the test says so.
+//! A fake `org.bluez` on a private bus: adapters, devices that advertise when the test says so, and every fault.
 //!
 //! It tells of advertisements as BlueZ does: a device's first one by `InterfacesAdded`, later ones by
-//! `PropertiesChanged`, with the RSSI only when it changed and a payload that did not change only where the scan
-//! asked for duplicates. It forgets no device, and knows no pairing, connection or power switch.
+//! `PropertiesChanged`, with the RSSI only when it changed. It filters as the kernel does: what a device repeats comes
+//! through once a scan, unless an advertisement monitor is registered. It forgets no device, and knows no pairing and no
+//! connection.
 
-use crate::bus::PrivateBus;
-use dbus::{
-    Message, Path,
-    arg::{PropMap, RefArg, Variant},
-    blocking::SyncConnection,
-    channel::{Channel, MatchingReceiver, Sender},
-    message::MatchRule,
-};
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::{
-        Arc, Mutex, MutexGuard,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::{self, JoinHandle},
-    time::Duration,
-};
+mod daemon;
+mod state;
 
-const ADAPTER: &str = "/org/bluez/hci0";
-
-/// Most devices that a test may let advertise.
-const MAX_DEVICES: usize = 5000;
+use crate::{bus::PrivateBus, wait::wait_for};
+use daemon::Daemon;
+use state::{State, lock};
+use std::sync::{Arc, Mutex};
 
 /// The content of an advertisement.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,39 +24,29 @@ pub enum Payload {
 
 /// BlueZ, as far as a scanner sees it. Stopped when dropped, with its bus.
 pub struct FakeBluez {
-    connection: Arc<SyncConnection>,
     state: Arc<Mutex<State>>,
-    stop: Arc<AtomicBool>,
-    service: Option<JoinHandle<()>>,
+    daemon: Option<Daemon>,
     bus: PrivateBus,
 }
 
 impl FakeBluez {
-    /// Starts a private bus and the service on it.
+    /// Starts a private bus and the service on it, as `bluetoothd --experimental` with one adapter, `hci0`.
     ///
     /// # Panics
     /// Where either does not start.
     pub fn start() -> Self {
+        Self::start_with(&["hci0"], true)
+    }
+
+    /// The same with these adapters, and with advertisement monitors or without.
+    ///
+    /// # Panics
+    /// Where either does not start.
+    pub fn start_with(adapters: &[&str], monitors: bool) -> Self {
         let bus = PrivateBus::start();
-        let mut channel = Channel::open_private(bus.address()).expect("the private bus answers");
-        channel.register().expect("the private bus lets us in");
-        let connection = Arc::new(SyncConnection::from(channel));
-        connection.request_name("org.bluez", false, false, true).expect("the name org.bluez is free");
-
-        let state = Arc::<Mutex<State>>::default();
-        let answering = state.clone();
-        let answer = move |call: Message, connection: &SyncConnection| {
-            connection.send(lock(&answering).answer(&call)).expect("the private bus takes an answer");
-            true
-        };
-        connection.start_receive(MatchRule::new_method_call(), Box::new(answer));
-
-        let stop = Arc::<AtomicBool>::default();
-        let (stopped, processing) = (stop.clone(), connection.clone());
-        let service = thread::spawn(move || {
-            while !stopped.load(Ordering::Acquire) && processing.process(Duration::from_millis(5)).is_ok() {}
-        });
-        Self { connection, state, stop, service: Some(service), bus }
+        let state = Arc::new(Mutex::new(State::new(adapters, monitors)));
+        let daemon = Some(Daemon::start(bus.address(), &state));
+        Self { state, daemon, bus }
     }
 
     /// The bus's address, for `DBUS_SYSTEM_BUS_ADDRESS`.
@@ -78,166 +54,177 @@ impl FakeBluez {
         self.bus.address()
     }
 
-    /// Whether somebody has asked `hci0` to scan.
+    /// bluetoothd is killed: scans, monitors and devices are forgotten.
+    pub fn kill(&mut self) {
+        self.daemon = None;
+        lock(&self.state).forget();
+    }
+
+    /// bluetoothd is started again.
+    pub fn restart(&mut self) {
+        self.daemon = Some(Daemon::start(self.bus.address(), &self.state));
+    }
+
+    /// dbus-daemon is killed, and bluetoothd with it.
+    pub fn kill_bus(&mut self) {
+        self.bus.kill();
+        self.kill();
+    }
+
+    /// dbus-daemon is started again, and bluetoothd.
+    pub fn restart_bus(&mut self) {
+        self.bus.restart();
+        self.restart();
+    }
+
+    /// Switches an adapter on or off, as an operator does.
+    pub fn set_powered(&self, adapter: &str, powered: bool) {
+        let signal = lock(&self.state).set_powered(adapter, powered);
+        self.send(signal);
+    }
+
+    /// Whether an adapter is on.
+    pub fn is_powered(&self, adapter: &str) -> bool {
+        lock(&self.state).adapters[adapter].powered
+    }
+
+    /// Pulls an adapter out.
+    pub fn unplug(&self, adapter: &str) {
+        let signal = lock(&self.state).remove(adapter);
+        self.send(signal);
+    }
+
+    /// Plugs an adapter in, switched on.
+    pub fn plug(&self, adapter: &str) {
+        let signal = lock(&self.state).add(adapter);
+        self.send(signal);
+    }
+
+    /// Lets the next attempts to scan on an adapter fail with `InProgress`.
+    pub fn be_busy(&self, adapter: &str, attempts: u32) {
+        lock(&self.state).adapter(adapter).busy = attempts;
+    }
+
+    /// Leaves calls of these methods unanswered; none: all are answered again.
+    pub fn ignore(&self, methods: &[&'static str]) {
+        lock(&self.state).ignored = methods.to_vec();
+    }
+
+    /// Lets an adapter hear nothing, until a scan is started on it.
+    pub fn deafen(&self, adapter: &str) {
+        lock(&self.state).adapter(adapter).deaf = true;
+    }
+
+    /// How many calls of a method have come.
+    pub fn calls(&self, method: &str) -> u64 {
+        lock(&self.state).calls.get(method).copied().unwrap_or(0)
+    }
+
+    /// How often somebody asked about a device.
+    pub fn asked(&self) -> u64 {
+        lock(&self.state).asked
+    }
+
+    /// Whether `hci0` scans.
     pub fn is_scanning(&self) -> bool {
-        lock(&self.state).scanning
+        lock(&self.state).is_scanning("hci0")
     }
 
-    /// Waits until somebody scans.
+    /// Waits until `hci0` scans.
     ///
     /// # Panics
-    /// After 10 s.
+    /// After 20 s.
     pub fn wait_for_scan(&self) {
-        let scanning = (0..2000).any(|_| {
-            thread::sleep(Duration::from_millis(5));
-            self.is_scanning()
-        });
-        assert!(scanning, "nobody started a scan on hci0 within 10 s");
+        self.wait_for_scan_on("hci0");
     }
 
-    /// Lets the device with `address` ("C0:B1:E1:AB:00:01") advertise once, received at `rssi_dbm`.
+    /// Waits until an adapter scans.
     ///
     /// # Panics
-    /// Where nobody scans, or for too many devices.
+    /// After 20 s.
+    pub fn wait_for_scan_on(&self, adapter: &str) {
+        wait_for("a scan", 20, || lock(&self.state).is_scanning(adapter).then_some(()));
+    }
+
+    /// Lets the device with `address` ("C0:B1:E1:AB:00:01") advertise once, received by `hci0` at `rssi_dbm`. Where
+    /// nobody scans nobody hears it.
     pub fn advertise(&self, address: &str, rssi_dbm: i16, payload: Payload) {
-        let signal = lock(&self.state).advertise(Device { address: address.to_owned(), rssi_dbm, payload });
-        if let Some(signal) = signal {
-            self.connection.send(signal).expect("the private bus takes a signal");
-        }
-    }
-}
-
-impl Drop for FakeBluez {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Release);
-        if let Some(service) = self.service.take() {
-            // If it panicked, it has said so.
-            service.join().ok();
-        }
-    }
-}
-
-#[derive(Default)]
-struct State {
-    scanning: bool,
-    duplicates: bool,
-    devices: BTreeMap<String, Device>,
-}
-
-fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
-    state.lock().expect("nobody panicked with the state in hand")
-}
-
-impl State {
-    fn answer(&mut self, call: &Message) -> Message {
-        let path = call.path().map(|path| path.to_string()).unwrap_or_default();
-        let member = call.member().map(|member| member.to_string()).unwrap_or_default();
-        match (path.as_str(), member.as_str()) {
-            ("/", "GetManagedObjects") => call.method_return().append1(self.objects()),
-            (ADAPTER, "GetAll") => call.method_return().append1(self.adapter()),
-            (ADAPTER, "Set") => call.method_return(),
-            (ADAPTER, "SetDiscoveryFilter") => {
-                let filter: PropMap = call.read1().unwrap_or_default();
-                self.duplicates = dbus::arg::prop_cast(&filter, "DuplicateData").copied().unwrap_or(false);
-                call.method_return()
-            }
-            (ADAPTER, "StartDiscovery") => {
-                self.scanning = true;
-                call.method_return()
-            }
-            (ADAPTER, "StopDiscovery") => {
-                self.scanning = false;
-                call.method_return()
-            }
-            (path, "GetAll") if self.devices.contains_key(path) => {
-                call.method_return().append1(self.devices[path].properties())
-            }
-            _ => {
-                call.error(&"org.freedesktop.DBus.Error.UnknownMethod".into(), c"the fake does not know this")
-            }
-        }
+        self.advertise_on("hci0", address, rssi_dbm, payload);
     }
 
-    fn objects(&self) -> HashMap<Path<'static>, HashMap<&'static str, PropMap>> {
-        let adapter = (ADAPTER.into(), HashMap::from([("org.bluez.Adapter1", self.adapter())]));
-        let device = |(path, device): (&String, &Device)| {
-            (path.clone().into(), HashMap::from([("org.bluez.Device1", device.properties())]))
+    /// The same, received by another adapter.
+    pub fn advertise_on(&self, adapter: &str, address: &str, rssi_dbm: i16, payload: Payload) {
+        let signal = lock(&self.state).advertise(adapter, address, rssi_dbm, payload);
+        self.send(signal);
+    }
+
+    /// The same of a device that BlueZ has forgotten the moment after.
+    pub fn advertise_in_passing(&self, address: &str, rssi_dbm: i16, payload: Payload) {
+        let signal = {
+            let mut state = lock(&self.state);
+            let signal = state.advertise("hci0", address, rssi_dbm, payload);
+            state.forget_device("hci0", address);
+            signal
         };
-        self.devices.iter().map(device).chain([adapter]).collect()
+        self.send(signal);
     }
 
-    fn adapter(&self) -> PropMap {
-        [
-            ("Address", property("02:00:53:5E:00:01".to_owned())),
-            ("AddressType", property("public".to_owned())),
-            ("Name", property("fake".to_owned())),
-            ("Alias", property("fake".to_owned())),
-            ("Modalias", property("usb:v1D6Bp0246d0542".to_owned())),
-            ("Powered", property(true)),
-            ("Discovering", property(self.scanning)),
-        ]
-        .map(|(name, value)| (name.to_owned(), value))
-        .into()
-    }
-
-    /// The signal that tells of an advertisement, if one does.
-    fn advertise(&mut self, device: Device) -> Option<Message> {
-        assert!(self.scanning, "nobody hears this: call wait_for_scan first");
-        assert!(self.devices.len() < MAX_DEVICES, "the fake knows {MAX_DEVICES} devices at most");
-        let path = format!("{ADAPTER}/dev_{}", device.address.replace(':', "_"));
-        let Some(before) = self.devices.insert(path.clone(), device.clone()) else {
-            let interfaces = HashMap::from([("org.bluez.Device1", device.properties())]);
-            let added = signal("/", "org.freedesktop.DBus.ObjectManager", "InterfacesAdded");
-            return Some(added.append2(Path::from(path), interfaces));
-        };
-        let mut changed = PropMap::new();
-        if device.rssi_dbm != before.rssi_dbm {
-            changed.insert("RSSI".to_owned(), property(device.rssi_dbm));
-        }
-        if device.payload != before.payload || self.duplicates {
-            changed.extend([device.payload()]);
-        }
-        let changes = signal(&path, "org.freedesktop.DBus.Properties", "PropertiesChanged");
-        (!changed.is_empty()).then(|| changes.append3("org.bluez.Device1", changed, Vec::<String>::new()))
-    }
-}
-
-#[derive(Clone)]
-struct Device {
-    address: String,
-    rssi_dbm: i16,
-    payload: Payload,
-}
-
-impl Device {
-    /// All that btleplug insists on.
-    fn properties(&self) -> PropMap {
-        let flags = ["Paired", "Trusted", "Blocked", "LegacyPairing", "Connected", "ServicesResolved"];
-        let mut properties: PropMap = flags.map(|flag| (flag.to_owned(), property(false))).into();
-        properties.insert("Address".to_owned(), property(self.address.clone()));
-        properties.insert("AddressType".to_owned(), property("random".to_owned()));
-        properties.insert("RSSI".to_owned(), property(self.rssi_dbm));
-        properties.extend([self.payload()]);
-        properties
-    }
-
-    fn payload(&self) -> (String, Variant<Box<dyn RefArg>>) {
-        match &self.payload {
-            Payload::Manufacturer(company, data) => {
-                ("ManufacturerData".to_owned(), property(HashMap::from([(*company, property(data.clone()))])))
-            }
-            Payload::Service(uuid, data) => {
-                let uuid = format!("0000{uuid:04x}-0000-1000-8000-00805f9b34fb");
-                ("ServiceData".to_owned(), property(HashMap::from([(uuid, property(data.clone()))])))
-            }
+    fn send(&self, signal: Option<dbus::Message>) {
+        if let (Some(daemon), Some(signal)) = (&self.daemon, signal) {
+            daemon.send(signal);
         }
     }
 }
 
-fn property(value: impl RefArg + 'static) -> Variant<Box<dyn RefArg>> {
-    Variant(Box::new(value))
+/// A fault: how it comes, how it goes, and what is said of it.
+pub struct Fault {
+    /// Its name.
+    pub name: &'static str,
+    /// Brings it about.
+    pub comes: fn(&mut FakeBluez),
+    /// Ends it.
+    pub goes: fn(&mut FakeBluez),
+    /// The radio's state meanwhile, as `hear` prints it.
+    pub state: &'static str,
+    /// What had been wrong.
+    pub cause: &'static str,
 }
 
-fn signal(path: &str, interface: &str, member: &str) -> Message {
-    Message::new_signal(path, interface, member).expect("the names are well-formed")
-}
+/// All that `hci0` recovers from.
+pub const FAULTS: [Fault; 5] = [
+    Fault {
+        name: "bluetoothd killed",
+        comes: FakeBluez::kill,
+        goes: FakeBluez::restart,
+        state: "failing",
+        cause: "bluetoothd was gone",
+    },
+    Fault {
+        name: "dbus-daemon killed",
+        comes: FakeBluez::kill_bus,
+        goes: FakeBluez::restart_bus,
+        state: "failing",
+        cause: "the system bus was gone",
+    },
+    Fault {
+        name: "switched off",
+        comes: |bluez| bluez.set_powered("hci0", false),
+        goes: |bluez| bluez.set_powered("hci0", true),
+        state: "off",
+        cause: "the adapter was switched off",
+    },
+    Fault {
+        name: "unplugged",
+        comes: |bluez| bluez.unplug("hci0"),
+        goes: |bluez| bluez.plug("hci0"),
+        state: "absent",
+        cause: "the adapter was unplugged",
+    },
+    Fault {
+        name: "bluetoothd hangs",
+        comes: |bluez| bluez.ignore(&["GetAll"]),
+        goes: |bluez| bluez.ignore(&[]),
+        state: "failing",
+        cause: "bluetoothd did not answer",
+    },
+];

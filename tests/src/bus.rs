@@ -3,6 +3,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
 };
 use tempfile::TempDir;
@@ -11,7 +12,7 @@ use tempfile::TempDir;
 pub struct PrivateBus {
     daemon: Child,
     address: String,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl PrivateBus {
@@ -21,34 +22,55 @@ impl PrivateBus {
     /// Where dbus-daemon is missing or does not start.
     pub fn start() -> Self {
         let directory = tempfile::tempdir().expect("a temporary directory");
-        let config = directory.path().join("bus.conf");
         let listen = format!("unix:path={}/bus", directory.path().display());
-        fs::write(&config, CONFIG.replace("ADDRESS", &listen)).expect("the bus's configuration is written");
-        let mut daemon = Command::new("dbus-daemon")
-            .arg(format!("--config-file={}", config.display()))
-            .args(["--nofork", "--nopidfile", "--print-address=1"])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| panic!("dbus-daemon does not start ({error}): apt-get install dbus"));
-        let mut address = String::new();
-        let stdout = daemon.stdout.take().expect("stdout is piped");
-        BufReader::new(stdout).read_line(&mut address).expect("dbus-daemon prints its address");
-        assert!(!address.is_empty(), "dbus-daemon ended at once: {:?}", daemon.wait());
-        Self { daemon, address: address.trim().to_owned(), _directory: directory }
+        let config = CONFIG.replace("ADDRESS", &listen);
+        fs::write(directory.path().join("bus.conf"), config).expect("the bus's configuration is written");
+        let (daemon, address) = daemon(directory.path());
+        Self { daemon, address, directory }
     }
 
     /// The bus's address, for `DBUS_SYSTEM_BUS_ADDRESS`.
     pub fn address(&self) -> &str {
         &self.address
     }
-}
 
-impl Drop for PrivateBus {
-    fn drop(&mut self) {
+    /// SIGKILL.
+    pub fn kill(&mut self) {
         // It may have ended by itself.
         self.daemon.kill().ok();
         self.daemon.wait().ok();
     }
+
+    /// Starts it again after [`PrivateBus::kill`], at the same address.
+    ///
+    /// # Panics
+    /// Where it does not start.
+    pub fn restart(&mut self) {
+        fs::remove_file(self.directory.path().join("bus")).ok();
+        (self.daemon, self.address) = daemon(self.directory.path());
+    }
+}
+
+impl Drop for PrivateBus {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn daemon(directory: &Path) -> (Child, String) {
+    let mut daemon = Command::new("dbus-daemon")
+        .arg(format!("--config-file={}", directory.join("bus.conf").display()))
+        .args(["--nofork", "--nopidfile", "--print-address=1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("dbus-daemon does not start ({error}): apt-get install dbus"));
+    let mut address = String::new();
+    let stdout = daemon.stdout.take().expect("stdout is piped");
+    BufReader::new(stdout).read_line(&mut address).expect("dbus-daemon prints its address");
+    assert!(!address.is_empty(), "dbus-daemon ended at once: {:?}", daemon.wait());
+    // Without the guid, which changes: a client that keeps the address must find the next daemon too.
+    let address = address.trim().split(",guid=").next().unwrap_or_default().to_owned();
+    (daemon, address)
 }
 
 /// Everybody may own and say everything.

@@ -42,7 +42,8 @@ pub async fn play(broker_port: u16, state_dir: &Path) {
         settings,
     };
     let spool = spool::Config::new(state_dir.join("spool"));
-    let setup = Setup { plan, state_dir: state_dir.to_owned(), spool, uplink, clock: clock.clone() };
+    let setup =
+        Setup { plan, state_dir: state_dir.to_owned(), spool, uplink, clock: clock.clone(), late_ms: 0 };
     let agent = Agent::start(setup).unwrap();
     let mut time = simulation.start();
     while time < simulation.end() {

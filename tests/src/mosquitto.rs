@@ -37,6 +37,14 @@ impl Mosquitto {
         Self::start_with(&settings, Some(store))
     }
 
+    /// Starts a broker with the configuration `settings` alone, which makes it listen on `port` of the loopback address.
+    pub fn start_as(settings: &str, port: u16) -> Self {
+        let mut config = NamedTempFile::new().unwrap();
+        config.write_all(settings.as_bytes()).unwrap();
+        let process = spawn(&config, port);
+        Self { port, config, _store: None, process }
+    }
+
     fn start_with(settings: &str, store: Option<TempDir>) -> Self {
         let port = free_port();
         let mut config = NamedTempFile::new().unwrap();

@@ -2,7 +2,7 @@
 
 use super::{
     Heard, Radio, Told,
-    source::{Advertisement, Listener, Notice},
+    source::{Advertisement, Content, Listener, Notice},
 };
 use crate::{
     clock::Now,
@@ -10,9 +10,13 @@ use crate::{
     plan::{Identity, Plan},
     private::Address,
 };
+use futures_util::future::BoxFuture;
 use std::sync::{Arc, atomic::Ordering};
 use tokio::sync::mpsc;
-use vitrine_protocol::Id;
+use vitrine_protocol::{
+    Id,
+    frame::{EddystoneUid, Frame, IBeacon},
+};
 
 /// Hands what the plan knows to the pipeline, and what happens to receivers to `notices`.
 pub struct Desk {
@@ -31,6 +35,27 @@ impl Desk {
         notices: mpsc::Sender<(Notice, Now)>,
     ) -> Self {
         Self { plan, radio, health, notices }
+    }
+
+    /// Takes a sighting of a beacon of the plan that somebody else has identified.
+    pub fn hear_beacon(&self, at: Now, receiver: Id, identity: Identity, rssi_dbm: i8) {
+        let content = Content::Nothing;
+        let told = Advertisement { at, receiver, address: None, rssi_dbm: Some(rssi_dbm), content };
+        self.health.heard(&told);
+        self.radio.count(false);
+        let mut heard = Heard { at, receiver, address: None, rssi_dbm, frame: None, beacon: None };
+        match identity {
+            Identity::IBeacon { uuid, major, minor } => {
+                heard.frame = Some(Frame::IBeacon(IBeacon { uuid, major, minor, measured_power_dbm: 0 }));
+            }
+            Identity::EddystoneUid { namespace, instance } => {
+                heard.frame =
+                    Some(Frame::EddystoneUid(EddystoneUid { tx_power_dbm: 0, namespace, instance }));
+            }
+            Identity::Layout(beacon) => heard.beacon = Some(beacon),
+            Identity::Address(address) => heard.address = Some(address),
+        }
+        self.radio.send(heard);
     }
 
     fn knows(&self, told: &Told) -> bool {
@@ -79,8 +104,11 @@ impl Listener for Desk {
         self.radio.counters().dropped.fetch_add(count, Ordering::Relaxed);
     }
 
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(self.radio.room())
+    }
+
     fn notice(&self, notice: Notice, now: Now) {
-        self.health.notice(&notice, now);
         if let Err(error) = self.notices.try_send((notice, now)) {
             tracing::warn!(%error, "what happened to a receiver could not be passed on");
         }
@@ -90,10 +118,8 @@ impl Listener for Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::capture::source::Content;
     use vitrine_protocol::{
         event::{Clock, RadioState},
-        frame::{Frame, IBeacon},
         time::Timestamp,
     };
 
@@ -146,7 +172,6 @@ mod tests {
         let notice = Notice::Radio { receiver: Id::new("door").unwrap(), state: RadioState::Off };
         desk.notice(notice.clone(), at);
         assert_eq!(noticed.try_recv().unwrap().0, notice);
-        let door = &health.ears().receivers[&Id::new("door").unwrap()];
-        assert_eq!((door.advertisements, door.state), (8, Some((RadioState::Off, at.utc))));
+        assert_eq!(health.ears().receivers[&Id::new("door").unwrap()].advertisements, 8);
     }
 }

@@ -8,6 +8,7 @@
 //! Left out so far: authentication (the listener is on loopback only) and rate limits.
 
 mod parse;
+pub mod radio;
 #[cfg(feature = "schema")]
 pub mod schema;
 
@@ -82,7 +83,7 @@ async fn take(
     body: Result<Bytes, BytesRejection>,
     parse: fn(&Plan, &[u8]) -> Result<Vec<Input>, Problem>,
 ) -> Result<StatusCode, Problem> {
-    let body = body.map_err(|rejection| Problem::of_body(&rejection))?;
+    let body = body.map_err(|rejection| Problem::of_body(&rejection, BODY_LIMIT))?;
     let inputs = parse(&api.plan, &body)?;
     (api.admission)().map_err(Problem::busy)?;
     let (reply, durable) = oneshot::channel();
@@ -110,9 +111,9 @@ impl Problem {
         Self { retry_after: Some(retry_after), ..Self::new(503, "Service Unavailable", detail) }
     }
 
-    fn of_body(rejection: &BytesRejection) -> Self {
+    fn of_body(rejection: &BytesRejection, limit: usize) -> Self {
         if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let detail = format!("a body has at most {BODY_LIMIT} octets: send fewer items at once");
+            let detail = format!("a body has at most {limit} octets: send fewer items at once");
             return Self::new(413, "Content Too Large", detail);
         }
         Self::new(400, "Bad Request", "the body could not be read")

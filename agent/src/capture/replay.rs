@@ -1,19 +1,21 @@
-//! Recorded advertisements: JSON lines, gzip-compressed if the file's name ends in `.gz`.
+//! Recorded advertisements: JSON lines, or a btsnoop capture of a Bluetooth host; either may be gzip-compressed. Which it
+//! is its first octets say, whatever the file's name.
 //!
-//! A line has `time` (UNIX seconds), `receiver`, `address` (12 hexadecimal digits), `rssi_dbm` and, where the payload
-//! was recorded, `adv_hex` (whole AD structures). Other fields are ignored. Without `adv_hex` only a beacon that
-//! the plan registers by address is known. Times are the file's, and so is what they rest on.
+//! Times are the file's, and so is what they rest on. What is bad in a file is told with its place, and the next is read
+//! where that is possible. [`Replay`] plays a recording as if it were a radio.
 
+mod btsnoop;
+mod hci;
+pub(crate) mod jsonl;
+mod source;
+
+pub use source::Replay;
+
+use self::{btsnoop::Btsnoop, jsonl::JsonLines};
 use super::{Heard, Told, source::Content};
-use crate::{
-    clock::Now,
-    lines::{self, LINE_MAX, Line},
-    plan::Layouts,
-    private::Address,
-};
-use serde::Deserialize;
+use crate::{clock::Now, lines, plan::Layouts, private::Address};
 use std::{
-    io,
+    io::{self, BufRead},
     path::{Path, PathBuf},
 };
 use vitrine_protocol::{Id, advertisement::Malformed, event::Clock, time::Timestamp};
@@ -39,85 +41,125 @@ pub enum ReplayError {
         /// What is wrong with it.
         why: String,
     },
+    /// A record of a btsnoop file is not what it should be; the next one may be.
+    #[error("{path}, record at octet {offset}: {why}")]
+    Record {
+        /// The file.
+        path: PathBuf,
+        /// Where the record starts, uncompressed.
+        offset: u64,
+        /// What is wrong with it.
+        why: String,
+    },
 }
 
 /// One advertisement of a recording.
 #[derive(Debug)]
 pub struct Recorded {
-    /// When it was heard; the monotonic time counts from the first line.
+    /// When it was heard; the monotonic time counts from the first one.
     pub at: Now,
     /// Who heard it.
     pub receiver: Id,
-    /// The sender's address.
-    pub address: Address,
-    /// Signal strength in dBm.
-    pub rssi_dbm: i8,
+    /// The sender's address, if it has one.
+    pub address: Option<Address>,
+    /// Signal strength in dBm, if it was measured.
+    pub rssi_dbm: Option<i8>,
     /// The payload, if it was recorded.
     pub payload: Option<Vec<u8>>,
 }
 
 impl Recorded {
+    /// What it says.
+    pub fn content(&self) -> Content<'_> {
+        self.payload.as_deref().map_or(Content::Nothing, Content::Raw)
+    }
+
     /// What the pipeline is told: one sighting for each frame, and for each beacon of `layouts`, or one with neither;
-    /// and what was malformed.
+    /// none without a signal strength; and what was malformed.
     pub fn hear(&self, layouts: &Layouts) -> (Vec<Heard>, Option<Malformed>) {
-        let content = self.payload.as_deref().map_or(Content::Nothing, Content::Raw);
-        let (mut told, malformed) = content.told(layouts);
+        let (mut told, malformed) = self.content().told(layouts);
+        let &Self { at, receiver, address, rssi_dbm, .. } = self;
+        let Some(rssi_dbm) = rssi_dbm else { return (Vec::new(), malformed) };
         if told.is_empty() {
             told.push(Told::default());
         }
-        let Self { at, receiver, address, rssi_dbm, .. } = *self;
-        let heard = told.into_iter().map(|Told { frame, beacon }| Heard {
-            at,
-            receiver,
-            address: Some(address),
-            rssi_dbm,
-            frame,
-            beacon,
-        });
-        (heard.collect(), malformed)
+        let heard = |Told { frame, beacon }| Heard { at, receiver, address, rssi_dbm, frame, beacon };
+        (told.into_iter().map(heard).collect(), malformed)
     }
 }
 
-/// Iterates over the lines of a recording. After [`ReplayError::Line`] the next line is read, after
-/// [`ReplayError::Io`] nothing.
+/// Iterates over the advertisements of a recording. After [`ReplayError::Io`] nothing is read any more.
 pub struct Recording {
     path: PathBuf,
-    input: Option<lines::Input>,
-    line: u64,
-    first_ms: Option<i64>,
+    format: Format,
+    first: Option<Timestamp>,
     latest_ms: u64,
 }
 
-#[derive(Deserialize)]
-struct RawLine {
-    time: f64,
+enum Format {
+    JsonLines(JsonLines),
+    Btsnoop(Btsnoop),
+    Broken,
+}
+
+/// An advertisement as a file has it.
+#[derive(Debug, PartialEq)]
+struct Entry {
+    utc: Timestamp,
     receiver: Id,
-    address: String,
-    rssi_dbm: i8,
-    adv_hex: Option<String>,
+    address: Option<Address>,
+    rssi_dbm: Option<i8>,
+    payload: Option<Vec<u8>>,
+}
+
+/// What is wrong with a part of a file.
+#[derive(Debug)]
+enum Fault {
+    Io(io::Error),
+    /// A line by its number, or a record by its offset.
+    Bad {
+        place: u64,
+        why: String,
+    },
 }
 
 impl Recording {
-    /// Opens the file at `path`.
+    /// Opens the file at `path`. Where the file doesn't say who heard, as a btsnoop capture doesn't, it was `receiver`;
+    /// the adapter by its number (`hci0`) if none is given.
     ///
     /// # Errors
     /// [`ReplayError::Io`]
-    pub fn open(path: &Path) -> Result<Self, ReplayError> {
-        let input = lines::open(path).map_err(|error| ReplayError::Io { path: path.to_owned(), error })?;
-        Ok(Self { path: path.to_owned(), input: Some(input), line: 0, first_ms: None, latest_ms: 0 })
+    pub fn open(path: &Path, receiver: Option<Id>) -> Result<Self, ReplayError> {
+        let failed = |error| ReplayError::Io { path: path.to_owned(), error };
+        let mut input = lines::open(path).map_err(failed)?;
+        let format = if input.fill_buf().map_err(failed)?.starts_with(&btsnoop::MAGIC) {
+            Format::Btsnoop(Btsnoop::new(input, receiver).map_err(failed)?)
+        } else {
+            Format::JsonLines(JsonLines::new(input))
+        };
+        Ok(Self { path: path.to_owned(), format, first: None, latest_ms: 0 })
     }
 
-    fn parse(&mut self, line: &[u8]) -> Result<Recorded, String> {
-        let raw: RawLine = serde_json::from_slice(line)
-            .map_err(|e| e.to_string().replace(" at line 1 column", ", column"))?;
-        let RawLine { time, receiver, address, rssi_dbm, adv_hex } = raw;
-        let address = Address::parse(&address).ok_or("`address` must be 12 hexadecimal digits")?;
-        let payload = adv_hex.map(hex::decode).transpose().map_err(|e| format!("`adv_hex`: {e}"))?;
-        let utc = Timestamp::from_ms((time * 1000.0) as i64);
-        let first_ms = *self.first_ms.get_or_insert(utc.as_ms());
-        self.latest_ms = self.latest_ms.max(u64::try_from(utc.as_ms() - first_ms).unwrap_or(0));
+    fn recorded(&mut self, entry: Entry) -> Recorded {
+        let Entry { utc, receiver, address, rssi_dbm, payload } = entry;
+        let first = *self.first.get_or_insert(utc);
+        self.latest_ms = self.latest_ms.max(u64::try_from(utc.as_ms() - first.as_ms()).unwrap_or(0));
         let at = Now { mono_ms: self.latest_ms, utc, source: Clock::File };
-        Ok(Recorded { at, receiver, address, rssi_dbm, payload })
+        Recorded { at, receiver, address, rssi_dbm, payload }
+    }
+
+    fn error(&mut self, fault: Fault) -> ReplayError {
+        let path = self.path.clone();
+        match (fault, &self.format) {
+            (Fault::Io(error), _) => {
+                self.format = Format::Broken;
+                ReplayError::Io { path, error }
+            }
+            (Fault::Bad { place, why }, Format::Btsnoop(_)) => {
+                ReplayError::Record { path, offset: place, why }
+            }
+            (Fault::Bad { place, why }, _) => ReplayError::Line { path, line: place, why },
+        }
     }
 }
 
@@ -125,23 +167,15 @@ impl Iterator for Recording {
     type Item = Result<Recorded, ReplayError>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (mut line, mut kind) = (Vec::new(), Line::Whole);
-        while line.trim_ascii().is_empty() {
-            kind = match lines::next(self.input.as_mut()?, &mut line) {
-                Ok(None) => return None,
-                Ok(Some(kind)) => kind,
-                Err(error) => {
-                    self.input = None;
-                    return Some(Err(ReplayError::Io { path: self.path.clone(), error }));
-                }
-            };
-            self.line += 1;
-        }
-        let parsed = match kind {
-            Line::Whole => self.parse(&line),
-            Line::TooLong => Err(format!("the line is longer than {LINE_MAX} octets")),
+        let next = match &mut self.format {
+            Format::JsonLines(lines) => lines.next(),
+            Format::Btsnoop(records) => records.next(),
+            Format::Broken => None,
         };
-        Some(parsed.map_err(|why| ReplayError::Line { path: self.path.clone(), line: self.line, why }))
+        Some(match next? {
+            Ok(entry) => Ok(self.recorded(entry)),
+            Err(fault) => Err(self.error(fault)),
+        })
     }
 }
 
@@ -159,16 +193,16 @@ mod tests {
 "#;
 
     fn check(path: &Path) {
-        let read: Vec<_> = Recording::open(path).unwrap().collect();
+        let read: Vec<_> = Recording::open(path, None).unwrap().collect();
         assert_eq!(read.len(), 4);
         let first = read[0].as_ref().unwrap();
-        assert_eq!((first.at.mono_ms, first.at.utc.as_ms()), (0, 1_588_358_358_747));
+        assert_eq!((first.at.mono_ms, first.at.utc.as_ms()), (0, 1_588_358_358_748));
         assert!(matches!(
             first.hear(&Layouts::default()).0[..],
             [Heard { frame: Some(Frame::EddystoneUid(_)), .. }]
         ));
         let second = read[1].as_ref().unwrap();
-        assert_eq!(second.at.mono_ms, 253);
+        assert_eq!(second.at.mono_ms, 252);
         assert!(matches!(second.hear(&Layouts::default()), (heard, None) if heard[0].frame.is_none()));
         let error = read[2].as_ref().unwrap_err().to_string();
         assert!(error.ends_with(":4: missing field `address`, column 51"), "{error}");
@@ -181,7 +215,7 @@ mod tests {
         let plain = dir.path().join("capture.jsonl");
         std::fs::write(&plain, LINES).unwrap();
         check(&plain);
-        let compressed = dir.path().join("capture.jsonl.gz");
+        let compressed = dir.path().join("whatever");
         let mut gz =
             flate2::write::GzEncoder::new(File::create(&compressed).unwrap(), flate2::Compression::fast());
         gz.write_all(LINES.as_bytes()).unwrap();
@@ -194,6 +228,15 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("long.jsonl");
         std::fs::write(&path, vec![b'x'; 200_000]).unwrap();
-        assert!(Recording::open(&path).unwrap().all(|line| line.is_err()));
+        assert!(Recording::open(&path, None).unwrap().all(|line| line.is_err()));
+    }
+
+    #[test]
+    fn a_capture_of_another_kind_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("hci.log");
+        std::fs::write(&path, b"btsnoop\0\0\0\0\x01\0\0\0\x0c").unwrap();
+        let error = Recording::open(&path, None).err().unwrap().to_string();
+        assert!(error.contains("hci.log: data link 12"), "{error}");
     }
 }

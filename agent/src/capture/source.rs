@@ -53,7 +53,7 @@ pub enum Content<'a> {
 
 impl Content<'_> {
     /// Each frame, and each beacon of `layouts`, that it holds, and what is malformed in it.
-    pub(super) fn told(self, layouts: &Layouts) -> (Vec<Told>, Option<Malformed>) {
+    pub(crate) fn told(self, layouts: &Layouts) -> (Vec<Told>, Option<Malformed>) {
         let (mut told, mut malformed) = (Vec::new(), None);
         let mut add = |one: Result<Told, Malformed>| match one {
             Ok(one) if one.is_something() => told.push(one),
@@ -137,6 +137,11 @@ pub trait Listener: Send + Sync {
 
     /// Takes advertisements that a source had to drop before it read them.
     fn lost(&self, receiver: Id, count: u64);
+
+    /// Resolves when there is room for an advertisement: asked by sources that can wait.
+    fn room(&self) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
 
     /// Takes what happened to a source.
     fn notice(&self, notice: Notice, now: Now);

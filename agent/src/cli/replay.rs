@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 use vitrine_protocol::{
+    Id,
     advertisement::{self, MANUFACTURER_DATA, SERVICE_DATA_16},
     frame::Frame,
 };
@@ -35,12 +36,17 @@ const TOLD: u64 = 5;
 /// Read a recording of advertisements and tell what is in it, and how fast it was read.
 ///
 /// The file has a JSON object a line (`time`, `receiver`, `address`, `rssi_dbm`, and `adv_hex` where the payload was
-/// recorded); `.gz` is read directly. With a plan, the recording goes through the agent's pipeline and privacy
+/// recorded), as `vitrine record` writes it, or is a btsnoop capture (`btmon -w FILE`, or Android's HCI snoop log); either
+/// may be gzip-compressed. With a plan, the recording goes through the agent's pipeline and privacy
 /// engine, and every event that would leave the store is printed as a JSON line.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// The recording.
     file: PathBuf,
+    /// The receiver in the plan that has heard what is in a btsnoop file, which doesn't say it; hci0, hci1, ... if not
+    /// given.
+    #[arg(long, value_name = "ID")]
+    receiver: Option<Id>,
     /// The tagging plan to apply.
     #[arg(long, value_name = "FILE")]
     plan: Option<PathBuf>,
@@ -78,10 +84,10 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
     let no_layouts = Layouts::default();
     let clock = Clock::system();
     let started = clock.now().mono_ms;
-    for line in Recording::open(&args.file)? {
+    for line in Recording::open(&args.file, args.receiver)? {
         let recorded = match line {
             Ok(recorded) => recorded,
-            Err(error @ ReplayError::Line { .. }) => {
+            Err(error @ (ReplayError::Line { .. } | ReplayError::Record { .. })) => {
                 summary.bad_lines += 1;
                 if summary.bad_lines <= TOLD {
                     writeln!(io::stderr(), "{error}")?;

@@ -1,6 +1,6 @@
 //! `vitrine run`
 
-use super::{ConfigArgs, runtime, start_logging};
+use super::{ConfigArgs, check::Checked, runtime, start_logging};
 use crate::{clock::Clock, supervisor};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -9,6 +9,8 @@ use tokio::signal::unix::{SignalKind, signal};
 ///
 /// It goes down within 10 s of the signal: what is open is ended, everything is made durable, and what can still be
 /// sent is sent. Unsent events wait in the spool for the next start.
+///
+/// A satellite (role = "satellite" in gateway.toml) hears the beacons of the hub's plan and tells the hub.
 ///
 /// Shelves, kiosks and counters post to http://127.0.0.1:7400/v1/... unless gateway.toml says otherwise. Logs go to
 /// stderr; VITRINE_LOG=debug tells more.
@@ -19,8 +21,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: Args) -> anyhow::Result<()> {
-    let (config, plan) = super::check::load(&args.config.config)?;
-    let plan = Arc::new(plan);
+    let role = super::check::load_role(&args.config.config)?;
     start_logging("info");
     let runtime = runtime()?;
     let result = runtime.block_on(async {
@@ -32,7 +33,15 @@ pub(super) fn run(args: Args) -> anyhow::Result<()> {
                 _ = interrupt.recv() => {}
             }
         };
-        Ok(supervisor::run(config, plan, Clock::system(), shutdown).await?)
+        match role {
+            Checked::Hub(config, plan) => {
+                supervisor::run(*config, Arc::new(*plan), Clock::system(), shutdown).await?;
+            }
+            Checked::Satellite(config) => {
+                supervisor::satellite::run(config, supervisor::radios, Clock::system(), shutdown).await?;
+            }
+        }
+        Ok(())
     });
     // Whatever still blocks must not hold up the end.
     runtime.shutdown_background();

@@ -162,6 +162,7 @@ pub async fn play(
         spool: spool::Config::new(dir.join("spool")),
         uplink: uplink_config(&plan, line.port()),
         clock: clock.clone(),
+        late_ms: 0,
     })
     .map_err(AgentError::from)?;
     let api = serve(options.listen, &plan, &agent, &clock).await?;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::capture::{Input, ShelfReading};
 use std::{cmp::Reverse, collections::BinaryHeap};
-use vitrine_protocol::{Id, time::Timestamp};
+use vitrine_protocol::{Id, shelf::Quantity, time::Timestamp};
 
 const READING_MS: i64 = 5_000;
 const LIVELY_READING_MS: i64 = 1_000;
@@ -174,8 +174,15 @@ impl Scales {
             let noise_g = (NOISE_G * chance.normal()).clamp(-NOISE_MAX_G, NOISE_MAX_G).round() as i32;
             let grams = (facings[facing].unit_g * levels[facing]) as i32 + noise_g;
             shelf.counter += 1;
-            let (boot, counter) = (shelf.boot, shelf.counter);
-            Input::Shelf(ShelfReading { shelf: shelf.id, facing: facings[facing].id, boot, counter, grams })
+            Input::Shelf(ShelfReading {
+                shelf: shelf.id,
+                facing: facings[facing].id,
+                boot: shelf.boot,
+                counter: shelf.counter,
+                age_ms: 0,
+                quantity: Quantity::Grams(grams),
+                settled: false,
+            })
         });
         readings.collect()
     }
@@ -229,7 +236,8 @@ mod tests {
             for input in inputs {
                 let Input::Shelf(reading) = input else { panic!("{input:?}") };
                 let (level, unit_g) = levels[&(reading.shelf, reading.facing)];
-                assert!((reading.grams - (level * unit_g) as i32).unsigned_abs() < unit_g / 8, "{reading:?}");
+                let Quantity::Grams(grams) = reading.quantity else { panic!("{reading:?}") };
+                assert!((grams - (level * unit_g) as i32).unsigned_abs() < unit_g / 8, "{reading:?}");
                 let (boot, last) = counters
                     .insert(reading.shelf, (reading.boot, reading.counter))
                     .unwrap_or((reading.boot, 0));

@@ -244,7 +244,7 @@ mod tests {
                 Input::Shelf(reading) => readings.insert((reading.shelf, reading.counter)),
                 Input::Kiosk(touch) => ids.insert(touch.id),
                 Input::Count(count) => ids.insert(count.id),
-                Input::Notice(_) => panic!("the simulation says nothing of devices"),
+                Input::ShelfChange(_) | Input::ShelfTrouble(_) | Input::Notice(_) => panic!("{input:?}"),
             });
             messages += u64::from(!fresh.collect::<Vec<_>>().contains(&true));
         }

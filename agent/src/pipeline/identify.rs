@@ -3,33 +3,49 @@
 use super::Counters;
 use crate::{
     capture::Heard,
-    plan::{Identity, Plan, Receiver, Rider},
+    plan::{Anchor, Identity, Plan, Rider},
     private::CarrierId,
 };
+use std::collections::HashMap;
+use vitrine_protocol::Id;
 
-/// The carrier and the receiver of a sighting; `None` for everything that is not a carrier of the plan, heard by a
-/// receiver of the plan.
-pub(super) fn identify<'p>(
-    plan: &'p Plan,
-    heard: &Heard,
-    counters: &mut Counters,
-) -> Option<(CarrierId, &'p Receiver)> {
+/// A carrier of the plan, and what it was near.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sighted<'p> {
+    /// The carrier.
+    pub(super) carrier: CarrierId,
+    /// The receiver that heard the carrier, or the fixed beacon that it heard.
+    pub(super) anchor: Id,
+    /// Where `anchor` is, and every other like it.
+    pub(super) anchors: &'p HashMap<Id, Anchor>,
+}
+
+/// Who was where; `None` for everything but a carrier's beacon heard by a fixed receiver, or a fixed beacon heard by a
+/// receiver that is a carrier itself.
+pub(super) fn identify<'p>(plan: &'p Plan, heard: &Heard, counters: &mut Counters) -> Option<Sighted<'p>> {
     let by_frame = heard.frame.as_ref().and_then(Identity::of);
     let by_layout = heard.beacon.map(Identity::Layout);
     let identities = [by_frame, by_layout, heard.address.map(Identity::Address)];
-    let rider = identities.iter().flatten().find_map(|identity| plan.beacons.get(identity));
-    match rider.zip(plan.receivers.get(&heard.receiver)) {
-        Some((Rider::Carrier(carrier), receiver)) => {
+    let known = |identity| Some((plan.beacons.get(identity)?, plan.register.get(identity)?.beacon));
+    let Some((beacon, name)) = identities.iter().flatten().find_map(known) else {
+        counters.not_in_plan += 1;
+        return None;
+    };
+    let (rider, anchor, anchors) = match plan.mobile.get(&heard.receiver) {
+        Some(rider) => (rider, name, &plan.places),
+        None => (beacon, heard.receiver, &plan.receivers),
+    };
+    match rider {
+        // The receiver is not in the plan, or the beacon marks no place.
+        _ if !anchors.contains_key(&anchor) => None,
+        Rider::Carrier(carrier) => {
             counters.sightings += 1;
-            Some((*carrier, receiver))
+            Some(Sighted { carrier: *carrier, anchor, anchors })
         }
-        Some((Rider::Staff, _)) => {
+        Rider::Staff => {
             counters.staff += 1;
             None
         }
-        Some((Rider::Fixed, _)) | None => {
-            counters.not_in_plan += u64::from(rider.is_none());
-            None
-        }
+        Rider::Fixed => None,
     }
 }

@@ -3,14 +3,15 @@
 use super::*;
 use crate::{
     capture::replay::Recorded,
-    capture::{Count, CountInput, KioskInput, ShelfReading},
+    capture::{Count, CountInput, KioskInput, ShelfChange, ShelfReading, ShelfTrouble, Trouble},
     ids::Ids,
     private::Address,
 };
 use expect_test::{Expect, expect};
 use vitrine_protocol::{
-    event::{Action, Clock},
+    event::{Action, Clock, ControllerFault, Fault, SensorFault, ShelfFault},
     frame::{Frame, IBeacon},
+    shelf::{Change, Quantity},
 };
 
 const PLAN: &str = include_str!("../../../deploy/config/store.toml");
@@ -140,7 +141,9 @@ fn the_days_end_ends_every_visit() {
 }
 
 fn reading(counter: u64, grams: i32) -> Input {
-    Input::Shelf(ShelfReading { shelf: id("shelf-1"), facing: id("left"), boot: 1, counter, grams })
+    let (shelf, facing) = (id("shelf-1"), id("left"));
+    let quantity = Quantity::Grams(grams);
+    Input::Shelf(ShelfReading { shelf, facing, boot: 1, counter, age_ms: 0, quantity, settled: false })
 }
 
 fn check_shelf(grams: &[i32], expected: Expect) {
@@ -280,7 +283,7 @@ fn a_checkpoint_holds_what_the_notes_held() {
 #[test]
 fn what_was_not_said_before_a_crash_is_said_after_it() {
     let mut pipeline = pipeline();
-    let state = FacingState { boot: 1, counter: 5, level: Some(0), candidate: None };
+    let state = FacingState { boot: 1, counter: 5, level: Some(0), ..FacingState::default() };
     pipeline.restore_note(Note::Facing { shelf: id("shelf-1"), facing: id("left"), state });
     let open = Some(OpenSession { session: EventId([7; 16]), interactions: 2 });
     pipeline.restore_note(Note::Kiosk { kiosk: id("kiosk-1"), open });
@@ -327,8 +330,8 @@ layout = { id = \"acme\", identifiers = [\"00112233-4455\", 0x0102] }
         let recorded = Recorded {
             at: now(1),
             receiver: id("front"),
-            address: Address::new(address),
-            rssi_dbm: -50,
+            address: Some(Address::new(address)),
+            rssi_dbm: Some(-50),
             payload: Some(hex::decode(adv_hex).unwrap()),
         };
         let (heard, malformed) = recorded.hear(&plan.layouts);
@@ -341,4 +344,147 @@ layout = { id = \"acme\", identifiers = [\"00112233-4455\", 0x0102] }
     assert_eq!(hear("0201060e166ffda0c30011223344550201c5", [1; 6]), (1, 0));
     assert_eq!(hear("0201060e166ffda0c30011223344550201c5", [2; 6]), (2, 0));
     assert_eq!(hear("0201060e166ffda0c30011223344550102c5", [1; 6]), (2, 1));
+}
+
+fn change(n: u8, age_ms: u32, change: Change) -> Input {
+    let (shelf, facing, id) = (id("shelf-1"), id("left"), EventId([n; 16]));
+    Input::ShelfChange(ShelfChange { shelf, facing, id, age_ms: Some(age_ms), change })
+}
+
+fn step(n: u8, age_ms: u32, before: i32, after: i32) -> Input {
+    change(n, age_ms, Change::Step { before: Quantity::Grams(before), after: Quantity::Grams(after) })
+}
+
+fn settled(counter: u64, age_ms: u32, grams: i32) -> Input {
+    let (shelf, facing) = (id("shelf-1"), id("left"));
+    let quantity = Quantity::Grams(grams);
+    Input::Shelf(ShelfReading { shelf, facing, boot: 1, counter, age_ms, quantity, settled: true })
+}
+
+fn check_changes(inputs: Vec<(u64, Input)>, expected: Expect) -> Counters {
+    let mut pipeline = pipeline();
+    for (second, input) in inputs {
+        pipeline.handle_inputs(vec![input], now(second));
+    }
+    expected.assert_eq(&drain(&mut pipeline));
+    pipeline.counters()
+}
+
+#[test]
+fn what_a_controllers_change_and_its_readings_both_tell_is_one_step() {
+    let counters = check_changes(
+        vec![
+            (0, settled(1, 0, 3500)),
+            (10, step(1, 100, 3500, 2800)),
+            (12, settled(2, 1000, 2801)),
+            (13, step(1, 3100, 3500, 2800)),
+            // The reading is there first: it overtook the change.
+            (20, settled(3, 0, 2450)),
+            (21, step(2, 1500, 2800, 2450)),
+        ],
+        expect![[r#"
+            {"type":"pick_up","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","quantity":2,"level":8}
+            {"type":"pick_up","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","quantity":1,"level":7}
+        "#]],
+    );
+    assert_eq!((counters.repeats, counters.late_changes), (1, 1));
+}
+
+#[test]
+fn changes_kept_by_a_controller_while_nobody_listened_are_all_told() {
+    let mut pipeline = pipeline();
+    let kept = [(3500, 2800), (2800, 0), (0, 4200)];
+    for (n, (before, after)) in (1..).zip(kept) {
+        let age_ms = 3_600_000 - u32::from(n) * 60_000;
+        pipeline.handle_inputs(vec![step(n, age_ms, before, after)], now(7200));
+    }
+    let mut times = Vec::new();
+    while let Some(output) = pipeline.poll_output() {
+        if let Output::Event { at, body, .. } = output {
+            times.push(format!("{} {}", at.mono_ms / 1000, serde_json::to_value(&body).unwrap()["type"]));
+        }
+    }
+    expect![[r#"
+        3660 "pick_up"
+        3720 "pick_up"
+        3720 "out_of_stock"
+        3780 "put_back"
+        3780 "restock""#]]
+    .assert_eq(&times.join("\n"));
+}
+
+#[test]
+fn a_tare_moves_the_level_and_nobody_took_anything() {
+    let tare = |n, before, after| {
+        change(n, 0, Change::Tare { before: Quantity::Grams(before), after: Quantity::Grams(after) })
+    };
+    check_changes(
+        vec![
+            (0, settled(1, 0, 3500)),
+            (10, tare(1, 3500, 0)),
+            (20, settled(2, 0, 350)),
+            // To what is no level: the next reading is the first.
+            (30, tare(2, 350, 200)),
+            (40, settled(3, 0, 700)),
+            (50, settled(4, 0, 350)),
+        ],
+        expect![[r#"
+            {"type":"out_of_stock","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931"}
+            {"type":"put_back","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","quantity":1,"level":1}
+            {"type":"restock","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","level":1,"empty_s":10}
+            {"type":"pick_up","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","quantity":1,"level":1}
+        "#]],
+    );
+}
+
+#[test]
+fn pieces_that_a_controller_counts_are_units_and_distances_are_nothing_yet() {
+    let of = |before, after| Change::Step { before, after };
+    let counters = check_changes(
+        vec![
+            (0, change(1, 0, of(Quantity::Count(9), Quantity::Count(7)))),
+            (1, change(2, 0, of(Quantity::Count(7), Quantity::DistanceMm(7)))),
+            (2, change(3, 0, of(Quantity::Count(7), Quantity::Count(25)))),
+        ],
+        expect![[r#"
+            {"type":"pick_up","shelf":"shelf-1","facing":"left","sku":"4711-42","gtin":"4006381333931","quantity":2,"level":7}
+        "#]],
+    );
+    assert_eq!(counters.odd_weights, 2);
+}
+
+#[test]
+fn a_controllers_faults_are_told_once_also_over_a_crash() {
+    let trouble =
+        |n: u8, trouble| Input::ShelfTrouble(ShelfTrouble { id: EventId([n; 16]), age_ms: Some(0), trouble });
+    let (shelf, facing, active) = (id("shelf-1"), id("left"), true);
+    let inputs = vec![
+        trouble(1, Trouble::Facing(Fault { shelf, facing, fault: SensorFault::Stuck, active })),
+        trouble(2, Trouble::Shelf(ShelfFault { shelf, fault: ControllerFault::Supply, active })),
+    ];
+    let (mut before, mut notes, mut events) = (pipeline(), Vec::new(), String::new());
+    before.handle_inputs(inputs.clone(), now(0));
+    while let Some(output) = before.poll_output() {
+        match output {
+            Output::Note(note) => {
+                assert_eq!(
+                    note.lane(),
+                    Lane::Facts,
+                    "the event's lane: neither is durable without the other"
+                );
+                notes.push(note);
+            }
+            Output::Event { body, .. } => events += &(serde_json::to_string(&body).unwrap() + "\n"),
+            Output::Visit(_) => panic!(),
+        }
+    }
+    expect![[r#"
+        {"type":"fault","shelf":"shelf-1","facing":"left","fault":"stuck","active":true}
+        {"type":"shelf_fault","shelf":"shelf-1","fault":"supply","active":true}
+    "#]]
+    .assert_eq(&events);
+    let mut after = pipeline();
+    notes.into_iter().for_each(|note| after.restore_note(note));
+    after.handle_inputs(inputs, now(1));
+    assert_eq!((drain(&mut after).as_str(), after.counters().repeats), ("", 2));
 }

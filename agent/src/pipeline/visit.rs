@@ -6,11 +6,11 @@
 //! not many visits. One that passes by for less than the plan's least length is none. What comes out has no carrier
 //! in it.
 
-use super::{Output, zone::Tracker};
+use super::{Output, identify::Sighted, zone::Tracker};
 use crate::{
     capture::Heard,
     clock::Now,
-    plan::{Plan, Receiver, ZoneIndex, ZoneKind},
+    plan::{Plan, ZoneIndex, ZoneKind},
     private::CarrierId,
 };
 use std::collections::{HashMap, VecDeque};
@@ -65,15 +65,14 @@ impl Visits {
     pub(super) fn handle(
         &mut self,
         plan: &Plan,
-        id: CarrierId,
+        sighted: Sighted<'_>,
         heard: &Heard,
-        receiver: &Receiver,
         outputs: &mut VecDeque<Output>,
     ) {
-        let carrier = self.carriers.entry(id).or_default();
+        let carrier = self.carriers.entry(sighted.carrier).or_default();
         let now_ms = heard.at.mono_ms;
         carrier.last_heard_ms = carrier.last_heard_ms.max(now_ms);
-        let moved = carrier.tracker.handle(plan, (heard.receiver, receiver), heard.rssi_dbm, now_ms);
+        let moved = carrier.tracker.handle(&plan.visits, sighted, heard.rssi_dbm, now_ms);
         if let Some(moved) = moved {
             carrier.enter(plan, moved.to, moved.at_ms, outputs);
         }

@@ -1,16 +1,19 @@
-//! Where a carrier is: the zone of the strongest receiver, with hysteresis and a hold time.
+//! Where a carrier is: the zone of the strongest anchor, with hysteresis and a hold time.
 //!
-//! RSSI is smoothed per receiver. The strongest receiver counts, and within it the band that the signal lies in.
+//! An anchor is a receiver that hears the carrier, or a fixed beacon that the carrier hears. RSSI is smoothed per anchor.
+//! The strongest one counts, and within it the band that the signal lies in.
 //! Another zone must be better by the plan's hysteresis, at every sighting for the plan's hold time; so a carrier never
 //! bounces between two zones within the hold time.
 
-use crate::plan::{Plan, Receiver, ZoneIndex};
+use super::identify::Sighted;
+use crate::plan::{Anchor, VisitRules, ZoneIndex};
 use arrayvec::ArrayVec;
+use std::collections::HashMap;
 use vitrine_protocol::Id;
 
-/// Receivers remembered for a carrier; of more, the one unheard for longest is forgotten.
-const RECEIVERS: usize = 8;
-/// A receiver that has not heard the carrier for so long does not count.
+/// Anchors remembered for a carrier; of more, the one unheard for longest is forgotten.
+const ANCHORS: usize = 8;
+/// An anchor without a sighting for so long does not count.
 const FRESH_MS: u64 = 15_000;
 /// The weight of a new sample in the mean.
 const SMOOTHING: f32 = 0.3;
@@ -18,7 +21,7 @@ const SMOOTHING: f32 = 0.3;
 /// A carrier's signals, and the zone they make.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Tracker {
-    signals: ArrayVec<Signal, RECEIVERS>,
+    signals: ArrayVec<Signal, ANCHORS>,
     zone: Option<ZoneIndex>,
     /// Another zone, and since when it has been better.
     candidate: Option<(ZoneIndex, u64)>,
@@ -26,7 +29,7 @@ pub(super) struct Tracker {
 
 #[derive(Clone, Copy, Debug)]
 struct Signal {
-    receiver: Id,
+    anchor: Id,
     rssi_dbm: f32,
     last_ms: u64,
 }
@@ -41,16 +44,17 @@ pub(super) struct Move {
 }
 
 impl Tracker {
-    /// A receiver heard the carrier at `now_ms`.
+    /// The carrier was sighted at `now_ms`.
     pub(super) fn handle(
         &mut self,
-        plan: &Plan,
-        receiver: (Id, &Receiver),
+        rules: &VisitRules,
+        sighted: Sighted<'_>,
         rssi_dbm: i8,
         now_ms: u64,
     ) -> Option<Move> {
-        self.hear(receiver.0, f32::from(rssi_dbm) + f32::from(receiver.1.offset_db), now_ms);
-        let best = self.best_zone(plan, now_ms)?;
+        let Sighted { anchor, anchors, .. } = sighted;
+        self.hear(anchor, f32::from(rssi_dbm) + f32::from(anchors.get(&anchor)?.offset_db), now_ms);
+        let best = self.best_zone(rules, anchors, now_ms)?;
         let Some(zone) = self.zone else {
             self.zone = Some(best);
             return Some(Move { to: best, at_ms: now_ms });
@@ -61,7 +65,7 @@ impl Tracker {
         }
         match self.candidate {
             Some((candidate, since_ms)) if candidate == best => {
-                if now_ms.saturating_sub(since_ms) < plan.visits.hold_ms {
+                if now_ms.saturating_sub(since_ms) < rules.hold_ms {
                     return None;
                 }
                 self.zone = Some(best);
@@ -75,8 +79,8 @@ impl Tracker {
         }
     }
 
-    fn hear(&mut self, receiver: Id, rssi_dbm: f32, now_ms: u64) {
-        if let Some(signal) = self.signals.iter_mut().find(|signal| signal.receiver == receiver) {
+    fn hear(&mut self, anchor: Id, rssi_dbm: f32, now_ms: u64) {
+        if let Some(signal) = self.signals.iter_mut().find(|signal| signal.anchor == anchor) {
             let stale = now_ms.saturating_sub(signal.last_ms) > FRESH_MS;
             let weight = if stale { 1.0 } else { SMOOTHING };
             signal.rssi_dbm += weight * (rssi_dbm - signal.rssi_dbm);
@@ -84,31 +88,30 @@ impl Tracker {
             return;
         }
         if self.signals.is_full()
-            && let Some(oldest) = (0..RECEIVERS).min_by_key(|&i| self.signals[i].last_ms)
+            && let Some(oldest) = (0..ANCHORS).min_by_key(|&i| self.signals[i].last_ms)
         {
             self.signals.swap_remove(oldest);
         }
-        self.signals.push(Signal { receiver, rssi_dbm, last_ms: now_ms });
+        self.signals.push(Signal { anchor, rssi_dbm, last_ms: now_ms });
     }
 
     /// The zone of the strongest signal. The zone that the carrier is in has the advantage of the hysteresis, between
     /// receivers and between the bands of one.
-    fn best_zone(&self, plan: &Plan, now_ms: u64) -> Option<ZoneIndex> {
+    fn best_zone(&self, rules: &VisitRules, anchors: &HashMap<Id, Anchor>, now_ms: u64) -> Option<ZoneIndex> {
         let fresh = self.signals.iter().filter(|signal| now_ms.saturating_sub(signal.last_ms) <= FRESH_MS);
-        let strength = |signal: &Signal, receiver: &Receiver| {
-            let here = receiver.bands.iter().any(|band| Some(band.zone) == self.zone);
-            signal.rssi_dbm + if here { f32::from(plan.visits.hysteresis_db) } else { 0.0 }
+        let strength = |signal: &Signal, anchor: &Anchor| {
+            let here = anchor.bands.iter().any(|band| Some(band.zone) == self.zone);
+            signal.rssi_dbm + if here { f32::from(rules.hysteresis_db) } else { 0.0 }
         };
-        let known = fresh.filter_map(|signal| Some((signal, plan.receivers.get(&signal.receiver)?)));
-        let (signal, receiver) = known.max_by(|a, b| strength(a.0, a.1).total_cmp(&strength(b.0, b.1)))?;
-        Some(self.band(receiver, signal.rssi_dbm, f32::from(plan.visits.hysteresis_db) / 2.0))
+        let known = fresh.filter_map(|signal| Some((signal, anchors.get(&signal.anchor)?)));
+        let (signal, anchor) = known.max_by(|a, b| strength(a.0, a.1).total_cmp(&strength(b.0, b.1)))?;
+        Some(self.band(anchor, signal.rssi_dbm, f32::from(rules.hysteresis_db) / 2.0))
     }
 
-    fn band(&self, receiver: &Receiver, rssi_dbm: f32, margin_db: f32) -> ZoneIndex {
-        let current = receiver.bands.iter().position(|band| Some(band.zone) == self.zone);
-        let at = |index: usize| f32::from(receiver.bands[index].min_rssi_dbm);
-        let plain =
-            (0..receiver.bands.len()).find(|&i| rssi_dbm >= at(i)).unwrap_or(receiver.bands.len() - 1);
+    fn band(&self, anchor: &Anchor, rssi_dbm: f32, margin_db: f32) -> ZoneIndex {
+        let current = anchor.bands.iter().position(|band| Some(band.zone) == self.zone);
+        let at = |index: usize| f32::from(anchor.bands[index].min_rssi_dbm);
+        let plain = (0..anchor.bands.len()).find(|&i| rssi_dbm >= at(i)).unwrap_or(anchor.bands.len() - 1);
         let index = match current {
             // Towards a nearer band: its limit must be passed by the margin.
             Some(current) if plain < current => {
@@ -118,13 +121,14 @@ impl Tracker {
             Some(current) if plain > current && rssi_dbm >= at(current) - margin_db => current,
             _ => plain,
         };
-        receiver.bands[index].zone
+        anchor.bands[index].zone
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::private::CarrierId;
 
     const PLAN: &str = "version = 1
 plan = '1'
@@ -141,8 +145,9 @@ receivers = [
         let mut tracker = Tracker::default();
         let mut moves = Vec::new();
         for (second, receiver, rssi_dbm) in samples {
-            let id = Id::new(receiver).unwrap();
-            let moved = tracker.handle(&plan, (id, &plan.receivers[&id]), rssi_dbm, second * 1000);
+            let anchor = Id::new(receiver).unwrap();
+            let sighted = Sighted { carrier: CarrierId::new(0), anchor, anchors: &plan.receivers };
+            let moved = tracker.handle(&plan.visits, sighted, rssi_dbm, second * 1000);
             moves.extend(moved.map(|m| (m.at_ms / 1000, ["near", "far", "other"][usize::from(m.to)])));
         }
         moves

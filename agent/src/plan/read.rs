@@ -1,14 +1,15 @@
 //! From the text of a tagging plan to checked values.
 
 mod layouts;
+mod places;
 
 use super::{
-    Band, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Receiver, Rider, VisitRules,
-    Zone, ZoneIndex, ZoneKind,
+    Anchor, CounterKind, Facing, Identity, Kiosk, Layouts, Plan, PrivacyRules, Register, Rider, Tag,
+    VisitRules, Zone, ZoneKind,
 };
 use crate::{
     document::{FromToml, Report, Table},
-    private::{Address, CarrierId},
+    private::Address,
 };
 use jiff::{civil, tz::TimeZone};
 use std::collections::{HashMap, HashSet, hash_map::Entry};
@@ -22,6 +23,9 @@ const DEFAULT_SLOT_S: u32 = 900;
 const MAX_SLOT_S: u32 = 3600;
 const MAX_WINDOW_S: u32 = 86_400;
 const DEFAULT_CLOSES: civil::Time = civil::Time::constant(22, 0, 0, 0);
+/// What a beacon may ride on.
+const CARRIERS: [&str; 5] = ["cart", "basket", "staff", "shelf", "fixed"];
+
 pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
     table.version(report);
     let version = table.required::<Id>("plan", report);
@@ -35,15 +39,17 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
     let privacy = read_privacy(table, report);
     let visits = read_visits(table, report);
     let zones = read_zones(table, report, privacy.k);
-    let receivers = read_receivers(table, report, &zones);
+    let mut carriers = places::Carriers::default();
+    let places::Receivers { receivers, mobile } = places::receivers(table, report, &zones, &mut carriers);
     let formats = layouts::read(table, report);
     let mut layouts = Layouts::new(formats.iter().map(|(_, layout)| layout.clone()));
-    let (beacons, carriers) = read_beacons(table, report, &formats, &mut layouts);
+    let Beacons { beacons, register, places } =
+        read_beacons(table, report, &zones, &mut carriers, &formats, &mut layouts);
     let facings = read_shelves(table, report);
     let kiosks = read_kiosks(table, report);
     let counters = read_counters(table, report);
     table.finish(report);
-    Some(Plan {
+    let plan = Plan {
         version: version?.into_inner(),
         time_zone: time_zone.unwrap_or(TimeZone::UTC),
         closes: closes.unwrap_or(DEFAULT_CLOSES),
@@ -51,13 +57,17 @@ pub(super) fn read(table: &mut Table<'_>, report: &mut Report) -> Option<Plan> {
         visits,
         zones,
         receivers,
+        mobile,
+        places,
         beacons,
+        register,
         layouts,
-        carriers,
+        carriers: carriers.count(),
         facings,
         kiosks,
         counters,
-    })
+    };
+    Some(plan)
 }
 
 fn read_privacy(table: &mut Table<'_>, report: &mut Report) -> PrivacyRules {
@@ -128,91 +138,55 @@ fn read_zones(table: &mut Table<'_>, report: &mut Report, k: u32) -> Vec<Zone> {
     zones
 }
 
-fn read_receivers(table: &mut Table<'_>, report: &mut Report, zones: &[Zone]) -> HashMap<Id, Receiver> {
-    let mut receivers = HashMap::new();
-    for mut table in table.tables("receivers", report) {
-        let id = table.required::<Id>("id", report);
-        let offset_db = table.or("offset_db", 0i8, report);
-        let span = table.span.clone();
-        let alone = table.optional::<Id>("zone", report).map(|zone| (zone, i8::MIN));
-        let banded = table.tables("zones", report).into_iter().filter_map(|mut band| {
-            let zone = band.required::<Id>("zone", report);
-            let min_rssi_dbm = band.or("min_rssi_dbm", i8::MIN, report);
-            band.finish(report);
-            zone.map(|zone| (zone, min_rssi_dbm))
-        });
-        let mut bands = Vec::new();
-        for (zone, min_rssi_dbm) in banded.collect::<Vec<_>>().into_iter().chain(alone) {
-            match zones.iter().position(|known| known.id == *zone.get_ref()) {
-                Some(index) => bands.push(Band { min_rssi_dbm, zone: index as ZoneIndex }),
-                None => report.at(
-                    zone.span(),
-                    format!("there is no zone `{}`: add it under [[zones]]", zone.get_ref()),
-                ),
-            }
-        }
-        table.finish(report);
-        let falling = bands.windows(2).all(|pair| pair[0].min_rssi_dbm > pair[1].min_rssi_dbm);
-        if !falling || bands.last().is_some_and(|band| band.min_rssi_dbm != i8::MIN) || bands.is_empty() {
-            report.at(
-                span,
-                "a receiver has one `zone`, or `zones` with falling `min_rssi_dbm`, the last one without: write zones = [{ zone = \"near\", min_rssi_dbm = -65 }, { zone = \"far\" }]",
-            );
-        }
-        insert_new(&mut receivers, id, Receiver { offset_db, bands }, report);
-    }
-    receivers
+#[derive(Default)]
+struct Beacons {
+    beacons: HashMap<Identity, Rider>,
+    register: Register,
+    places: HashMap<Id, Anchor>,
 }
 
 fn read_beacons(
     table: &mut Table<'_>,
     report: &mut Report,
+    zones: &[Zone],
+    carriers: &mut places::Carriers,
     formats: &[(Id, Layout)],
     layouts: &mut Layouts,
-) -> (HashMap<Identity, Rider>, u32) {
-    let (mut beacons, mut names, mut carriers) = (HashMap::new(), HashSet::new(), 0);
+) -> Beacons {
+    let (mut read, mut names) = (Beacons::default(), HashSet::new());
     for mut table in table.tables("beacons", report) {
         let id = table.required::<Id>("id", report);
         let span = table.span.clone();
-        let rider =
-            table.required::<String>("carrier", report).and_then(|kind| match kind.get_ref().as_str() {
-                "cart" | "basket" => {
-                    carriers += 1;
-                    Some(Rider::Carrier(CarrierId::new(carriers - 1)))
-                }
-                "staff" => Some(Rider::Staff),
-                "shelf" | "fixed" => Some(Rider::Fixed),
-                _ => {
-                    report.at(
-                        kind.span(),
-                        "`carrier` must be \"cart\", \"basket\", \"staff\", \"shelf\" or \"fixed\"",
-                    );
-                    None
-                }
-            });
+        let rider = table.required::<String>("carrier", report).and_then(|kind| {
+            let carrier = CARRIERS.into_iter().find(|carrier| carrier == kind.get_ref());
+            let rider = carriers.rider(kind.get_ref(), &CARRIERS);
+            let rider = rider.map_err(|problem| report.at(kind.span(), problem)).ok()?;
+            Some((carrier?, rider))
+        });
         let mut identities = read_identities(&mut table, report);
         identities.extend(layouts::read_identity(&mut table, report, formats, layouts));
+        let place = places::place(&mut table, report, zones, rider.map(|(_, rider)| rider));
         table.finish(report);
         if identities.is_empty() {
             report.at(span.clone(), "a beacon has an `ibeacon`, an `eddystone_uid`, a `layout` or an `address`: write ibeacon = { uuid = \"...\", major = 1, minor = 1 }");
         }
-        if let Some(id) = id
-            && !names.insert(*id.get_ref())
-        {
+        let Some(id) = id else { continue };
+        if !names.insert(*id.get_ref()) {
             report.at(
                 id.span(),
                 format!("there is a beacon `{}` already: give each its own name", id.get_ref()),
             );
         }
+        read.places.extend(place.map(|place| (*id.get_ref(), place)));
+        let Some((carrier, rider)) = rider else { continue };
         for identity in identities {
-            if let Some(rider) = rider
-                && beacons.insert(identity, rider).is_some()
-            {
+            read.register.insert(identity, Tag { beacon: *id.get_ref(), carrier });
+            if read.beacons.insert(identity, rider).is_some() {
                 report.at(span.clone(), "another beacon transmits the same: give each its own numbers");
             }
         }
     }
-    (beacons, carriers)
+    read
 }
 
 fn read_identities(table: &mut Table<'_>, report: &mut Report) -> Vec<Identity> {

@@ -8,14 +8,14 @@ const CAP: Duration = Duration::from_secs(30);
 
 /// Counts failures in a row.
 #[derive(Debug, Default)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     failures: u32,
 }
 
 impl Backoff {
     /// The wait after one more failure: uniform between zero and `min(CAP, BASE * 2^failures before)`, in whole
     /// milliseconds, for a uniform `random`.
-    pub(super) fn next(&mut self, random: u64) -> Duration {
+    pub(crate) fn next(&mut self, random: u64) -> Duration {
         let ceiling = BASE.saturating_mul(2_u32.saturating_pow(self.failures)).min(CAP);
         self.failures = self.failures.saturating_add(1);
         let ms = ((ceiling.as_millis() + 1) * u128::from(random)) >> 64;
@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// The broker is well again: the next failure is the first.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }

@@ -82,12 +82,10 @@ const DRAFTS: &[&str] = &[
     r#""type":"level","shelf":"s1","facing":"f2","sku":"4711","gtin":"4006381333931","level":4,"capacity":12"#,
     r#""type":"low_stock","shelf":"s1","facing":"f2","sku":"4711","level":2,"enough":3"#,
     r#""type":"misplaced","shelf":"s1","facing":"f2","sku":"4711","weight_g":-20"#,
-    r#""type":"fault","shelf":"s1","facing":"f2","fault":"out_of_range","active":true"#,
     r#""type":"beacon_telemetry","beacon":"cart-1","battery_mv":2900,"battery_pct":80,"temperature_mdeg":-1500,"uptime_s":86400"#,
     r#""type":"battery_low","beacon":"cart-1","battery_mv":2100"#,
     r#""type":"clone_suspected","beacon":"cart-1""#,
     r#""type":"replay_suspected","beacon":"cart-1","count":3"#,
-    r#""type":"shelf_fault","shelf":"s1","fault":"lost_reports","active":true"#,
 ];
 
 #[test]

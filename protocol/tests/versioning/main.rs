@@ -8,3 +8,5 @@ mod event_v0;
 #[cfg(feature = "alloc")]
 mod metrics_v1;
 mod shelf_v1;
+#[cfg(feature = "alloc")]
+mod sighting_v1;

@@ -5,7 +5,10 @@ use super::{
     tidy::{Reader, tidy},
 };
 use serde_json::{Map, Value, json};
-use vitrine_agent::capture::http::{BODY_LIMIT, schema};
+use vitrine_agent::capture::{
+    http::{BODY_LIMIT, radio, schema},
+    relay::MESSAGE_MAX,
+};
 
 const DESCRIPTION: &str = "\
 What shelves, kiosks and counters post to the agent, inside the store. A body is taken as a whole or not at all.\n\n\
@@ -35,6 +38,26 @@ pub(super) fn document() -> Value {
         });
         paths.insert(path.to_owned(), json!({ "post": operation }));
     }
+    let relayed = json!({
+        "operationId": "postRelayed",
+        "summary": "What a scanner of another make heard, in its own format",
+        "parameters": [{
+            "name": "id", "in": "path", "required": true, "description": "The relay, by its name in gateway.toml.",
+            "schema": { "type": "string", "pattern": "^[a-z0-9_-]{1,40}$" },
+        }],
+        "requestBody": {
+            "required": true,
+            "description": format!("One message, as docs/relays.md has it. At most {MESSAGE_MAX} octets."),
+            "content": { "*/*": {} },
+        },
+        "responses": {
+            "202": { "description": "It was read. Radio is lossy: nothing is on disk by now." },
+            "400": answer("Nothing in it could be read.", &problem),
+            "404": answer("There is no such relay.", &problem),
+            "413": answer("The body is too large: let the relay send more often.", &problem),
+        },
+    });
+    paths.insert(radio::RELAYS.into(), json!({ "post": relayed }));
     let healthy = json!({
         "operationId": "health",
         "summary": "Whether the agent is up",

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use vitrine_protocol::{
     Id,
     event::{Action, EventId, Fulfilment},
+    shelf::Quantity,
 };
 
 pub(super) fn shelf_readings(plan: &Plan, body: &[u8]) -> Result<Vec<Input>, Problem> {
@@ -18,7 +19,8 @@ pub(super) fn shelf_readings(plan: &Plan, body: &[u8]) -> Result<Vec<Input>, Pro
         if !plan.facings.contains_key(&(shelf, facing)) {
             return Err(item.problem("facing", "the plan has no such facing on this shelf"));
         }
-        Ok(Input::Shelf(ShelfReading { shelf, facing, boot, counter, grams }))
+        let (age_ms, quantity, settled) = (0, Quantity::Grams(grams), false);
+        Ok(Input::Shelf(ShelfReading { shelf, facing, boot, counter, age_ms, quantity, settled }))
     })
 }
 
@@ -119,10 +121,10 @@ fn action(item: Item, raw: RawInteraction) -> Result<Action, Problem> {
 
 /// An item of the array, by index.
 #[derive(Clone, Copy)]
-struct Item(usize);
+pub(super) struct Item(usize);
 
 impl Item {
-    fn problem(self, field: &str, detail: &str) -> Problem {
+    pub(super) fn problem(self, field: &str, detail: &str) -> Problem {
         Problem::bad(format!("/{}/{field}", self.0), format!("`{field}`: {detail}"))
     }
 
@@ -140,10 +142,11 @@ impl Item {
     }
 }
 
-fn items<T: DeserializeOwned>(
+/// The items of the array `body`, each by `convert`.
+pub(super) fn items<T: DeserializeOwned, U>(
     body: &[u8],
-    convert: impl Fn(Item, T) -> Result<Input, Problem>,
-) -> Result<Vec<Input>, Problem> {
+    convert: impl Fn(Item, T) -> Result<U, Problem>,
+) -> Result<Vec<U>, Problem> {
     let array: Vec<&RawValue> = serde_json::from_slice(body)
         .map_err(|e| Problem::bad(String::new(), format!("the body must be a JSON array: {e}")))?;
     let item = |(index, raw): (usize, &RawValue)| {

@@ -3,11 +3,11 @@
 
 #![allow(dead_code, reason = "the fields are read by the derive alone")]
 
-use super::{COUNTERS, INTERACTIONS, Problem, READINGS};
+use super::{COUNTERS, INTERACTIONS, Problem, READINGS, radio::SIGHTINGS};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::Serialize;
 use std::borrow::Cow;
-use vitrine_protocol::{Id, event::Action};
+use vitrine_protocol::{Id, event::Action, time::Timestamp};
 
 /// A route that takes a JSON array.
 #[derive(Debug)]
@@ -23,7 +23,7 @@ pub struct Route {
 }
 
 /// Every route that takes something, with its form.
-pub fn routes(generator: &mut SchemaGenerator) -> [Route; 3] {
+pub fn routes(generator: &mut SchemaGenerator) -> [Route; 4] {
     [
         Route {
             path: READINGS,
@@ -42,6 +42,12 @@ pub fn routes(generator: &mut SchemaGenerator) -> [Route; 3] {
             operation: "postCounts",
             summary: "Entries, exits and transactions since the last report",
             item: generator.subschema_for::<Count>(),
+        },
+        Route {
+            path: SIGHTINGS,
+            operation: "postSightings",
+            summary: "Fixed beacons, as receivers that move with a person or a cart heard them",
+            item: generator.subschema_for::<Sighting>(),
         },
     ]
 }
@@ -112,6 +118,54 @@ struct Till {
     counter: Id,
     /// Transactions.
     transactions: u32,
+}
+
+/// A fixed beacon that a moving receiver heard: when, and one way to say which.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct Sighting {
+    /// The receiver, by its name in the plan, where it has `mobile = true`.
+    receiver: Id,
+    /// How long before this request, in milliseconds. Either this or `time`; more than two minutes is too old.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    age_ms: Option<u64>,
+    /// When, by the receiver's clock.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    time: Option<Timestamp>,
+    /// Signal strength in dBm.
+    #[schemars(range(min = -127, max = 20))]
+    rssi_dbm: i8,
+    /// The AD structures, as hexadecimal digits. One of this, `ibeacon` and `eddystone_uid`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    adv_hex: Option<String>,
+    /// An iBeacon.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ibeacon: Option<SeenIBeacon>,
+    /// An Eddystone-UID.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    eddystone_uid: Option<SeenUid>,
+}
+
+/// What an iBeacon transmits.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct SeenIBeacon {
+    /// Proximity UUID.
+    uuid: String,
+    /// Major number.
+    major: u16,
+    /// Minor number.
+    minor: u16,
+}
+
+/// What an Eddystone-UID transmits.
+#[derive(Serialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
+struct SeenUid {
+    /// 20 hexadecimal digits.
+    namespace: String,
+    /// 12 hexadecimal digits.
+    instance: String,
 }
 
 /// A UUID, drawn once and sent with every repeat.

@@ -1,6 +1,7 @@
 //! Bounds: what gives way when a lane is full, and what is said of it.
 
 use super::*;
+use std::ops::RangeInclusive;
 use vitrine_protocol::event::GapReason;
 
 /// Room for some segments of the tests' size.
@@ -21,19 +22,12 @@ async fn fill(spool: &Spool, stream: Stream, commits: u64) {
 /// Every event comes, or lies in exactly one gap of that reason. Returns the range that the gaps make up.
 async fn check_gaps(spool: &Spool, stream: Stream, upto: u64, reason: GapReason) -> (u64, u64) {
     let acknowledged = spool.log(Lane::of(stream)).acknowledged().seq(stream) - 1;
-    // To state a gap may take room, and so make another.
-    let (gaps, records) = loop {
-        let evicted = spool.stats().evicted_segments;
-        let (gaps, (records, _)) = (all_gaps(spool).await, read_all(spool, Lane::of(stream)).await);
-        if spool.stats().evicted_segments == evicted && !gaps.is_empty() {
-            break (gaps, records);
-        }
-    };
-    let gaps: Vec<Gap> = gaps.into_iter().filter(|gap| gap.stream == stream).collect();
+    let lane = Lane::of(stream);
+    let gaps = gaps_once(spool, lane, |gaps, records| {
+        !gaps.is_empty() && is_accounted_for(gaps, records, stream, acknowledged + 1..=upto)
+    });
+    let gaps: Vec<Gap> = gaps.await.into_iter().filter(|gap| gap.stream == stream).collect();
     assert!(gaps.iter().all(|gap| (gap.reason, gap.exact) == (reason, true)), "{gaps:?}");
-    let lost = gaps.iter().flat_map(|gap| gap.first_seq..=gap.last_seq);
-    let all: Vec<u64> = lost.chain(seqs(&records, stream)).collect();
-    assert_eq!(all, (acknowledged + 1..=upto).collect::<Vec<_>>(), "{gaps:?}");
     (gaps[0].first_seq, gaps.last().unwrap().last_seq)
 }
 
@@ -111,23 +105,38 @@ async fn gaps_are_never_evicted() {
     commit(&spool, vec![Draft::Event { stream: Stream::Gaps, hold_until: None, json }]).await;
     fill(&spool, Stream::Flows, 300).await;
     assert!(spool.stats().evicted_segments > 5);
-    // To state gaps may take room, and so make more gaps.
-    let (gaps, records) = loop {
-        let evicted = spool.stats().evicted_segments;
-        let (gaps, (records, _)) = (all_gaps(&spool).await, read_all(&spool, Lane::Critical).await);
-        if spool.stats().evicted_segments == evicted {
-            break (gaps, records);
-        }
-    };
+    let gaps = gaps_once(&spool, Lane::Critical, |gaps, records| {
+        let last = *seqs(records, Stream::Gaps).last().unwrap();
+        is_accounted_for(gaps, records, Stream::Flows, 1..=6000)
+            && is_accounted_for(gaps, records, Stream::Gaps, 1..=last)
+    });
+    let gaps = gaps.await;
     assert_eq!(gaps.iter().filter(|found| **found == gap).count(), 1, "{gaps:?}");
-    // All numbers are accounted for, also those that the gap had in segments that are gone.
-    for (stream, upto) in
-        [(Stream::Flows, 6000), (Stream::Gaps, *seqs(&records, Stream::Gaps).last().unwrap())]
-    {
-        let of_stream = gaps.iter().filter(|gap| gap.stream == stream);
-        let lost = of_stream.flat_map(|gap| gap.first_seq..=gap.last_seq);
-        assert_eq!(lost.chain(seqs(&records, stream)).collect::<Vec<_>>(), (1..=upto).collect::<Vec<_>>());
+}
+
+/// All gaps, once they and the records of a lane are as they should be: to state a gap may take room, and so make another, a
+/// little later.
+async fn gaps_once(
+    spool: &Spool,
+    lane: Lane,
+    as_they_should: impl Fn(&[Gap], &[Record]) -> bool,
+) -> Vec<Gap> {
+    for _ in 0..500 {
+        let (gaps, (records, _)) = (all_gaps(spool).await, read_all(spool, lane).await);
+        if as_they_should(&gaps, &records) {
+            return gaps;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
+    panic!("numbers are not accounted for: {:?}", all_gaps(spool).await);
+}
+
+/// Whether each of a stream's `numbers` is in a record or in a gap, once; also those that the gap had in segments
+/// that are gone.
+fn is_accounted_for(gaps: &[Gap], records: &[Record], stream: Stream, numbers: RangeInclusive<u64>) -> bool {
+    let of_stream = gaps.iter().filter(|gap| gap.stream == stream);
+    let lost = of_stream.flat_map(|gap| gap.first_seq..=gap.last_seq);
+    lost.chain(seqs(records, stream)).eq(numbers)
 }
 
 #[tokio::test]
