@@ -61,7 +61,7 @@ pub enum Role {
     Satellite(satellite::Satellite),
 }
 
-/// An MQTT broker.
+/// The store's own MQTT broker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Broker {
     /// Host name or address.
@@ -239,6 +239,15 @@ mod tests {
         assert_eq!(config.socket, None);
         let config = parse(&text.replace("[uplink]", "socket = 'a.sock'\n[uplink]")).unwrap();
         assert_eq!(config.socket.as_deref(), Some(Path::new("/etc/vitrine/a.sock")));
+    }
+
+    #[test]
+    fn addresses_of_the_stores_broker() {
+        assert_eq!(parse_url("mqtt://[::1]:1884"), Ok(("::1".into(), 1884)));
+        assert_eq!(parse_url("mqtt://[::1]"), Ok(("::1".into(), 1883)));
+        for bad in ["broker", "mqtt://", "mqtt://a:b", "mqtt://a:99999", "mqtt://u@h", "mqtts://h"] {
+            assert!(parse_url(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

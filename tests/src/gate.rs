@@ -63,12 +63,16 @@ async fn relay(
             let Ok(mut far) = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await else { return };
             let is_stalled = tokio::select! {
                 _ = copy_bidirectional(&mut near, &mut far) => false,
-                _ = open.wait_for(|open| !open) => false,
+                () = is_shut(open.clone()) => false,
                 _ = stalled.changed() => true,
             };
             if is_stalled {
-                open.wait_for(|open| !open).await.ok();
+                is_shut(open).await;
             }
         });
     }
+}
+
+async fn is_shut(mut open: watch::Receiver<bool>) {
+    open.wait_for(|open| !open).await.ok();
 }

@@ -28,8 +28,9 @@ use vitrine_protocol::{Id, time::Timestamp, topic::Stream};
 static STORAGE: LazyLock<Runtime> =
     LazyLock::new(|| Builder::new_multi_thread().worker_threads(1).enable_time().build().unwrap());
 
-/// How long a store may live: longer than any test takes.
+/// How long a store may live: longer than any test takes, and than any takes that was asked to take long.
 const LIFE_MAX: Duration = Duration::from_secs(120);
+const LONG_LIFE_MAX: Duration = Duration::from_secs(3600);
 
 /// A new spool; dropped, it is closed and removed.
 pub struct Store {
@@ -108,10 +109,12 @@ impl Watchdog {
     fn start() -> Self {
         let (sender, dropped) = channel::<()>();
         let test = thread::current().name().unwrap_or("a test").to_owned();
+        let is_long = std::env::var_os("VITRINE_TEST_LONG").is_some();
+        let life_max = if is_long { LONG_LIFE_MAX } else { LIFE_MAX };
         thread::spawn(move || {
-            if dropped.recv_timeout(LIFE_MAX) == Err(RecvTimeoutError::Timeout) {
+            if dropped.recv_timeout(life_max) == Err(RecvTimeoutError::Timeout) {
                 // What is printed would be kept until the test ends.
-                writeln!(stderr(), "{test} has hung for {} s", LIFE_MAX.as_secs()).ok();
+                writeln!(stderr(), "{test} has hung for {} s", life_max.as_secs()).ok();
                 process::abort();
             }
         });

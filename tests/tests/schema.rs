@@ -73,7 +73,8 @@ async fn what_an_agent_publishes_in_a_day_is_as_documented() {
         .partition(|message| message.topic.contains("/evt/"));
     let (statuses, metrics): (Vec<_>, Vec<_>) =
         others.into_iter().partition(|message| message.topic.ends_with("/status"));
-    let [statuses, metrics, batches] = [statuses, metrics, batches].map(payloads);
+    let [statuses, mut metrics, batches] = [statuses, metrics, batches].map(payloads);
+    metrics.truncate(20);
     assert!(!metrics.is_empty());
     let events: Vec<_> = batches.iter().flat_map(|batch| batch["events"].as_array().unwrap()).collect();
 
