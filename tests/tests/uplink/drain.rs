@@ -6,7 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 use tokio::time::{Instant, timeout};
 use vitrine_agent::{
@@ -27,7 +27,7 @@ use vitrine_tests::{
 };
 
 fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis().try_into().unwrap()
+    Clock::system().now().utc.as_ms().try_into().unwrap()
 }
 
 /// A backlog, drained under a cap while facts come in. What counts is how much of the backlog comes between a fact's being durable
