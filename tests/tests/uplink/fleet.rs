@@ -5,6 +5,7 @@ use tokio::time::timeout;
 use vitrine_agent::clock::Clock;
 use vitrine_protocol::topic::Stream;
 use vitrine_tests::{
+    gate::Gate,
     mosquitto::Mosquitto,
     mqtt::subscribe,
     store::{Store, event, numbered},
@@ -17,21 +18,24 @@ use vitrine_tests::{
 async fn a_fleet_that_lost_its_broker_comes_back_and_loses_nothing() {
     let gateways = if std::env::var_os("VITRINE_TEST_LONG").is_some() { 500 } else { 60 };
     let mut broker = Mosquitto::start("max_inflight_messages 0");
+    let gate = Gate::before(broker.port).await;
     let mut fleet = Vec::new();
     for n in 0..gateways {
         let store = Store::with(numbered(Stream::Stock, 5)).await;
-        fleet.push(Uplink::start_as(&format!("gw-{n}"), settings(broker.port), store, Clock::system()));
+        fleet.push(Uplink::start_as(&format!("gw-{n}"), settings(gate.port), store, Clock::system()));
     }
     for uplink in &fleet {
         uplink.until_events(5).await;
     }
     broker.kill();
+    gate.shut();
     for uplink in &fleet {
         uplink.until(|now| !now.connected).await;
         uplink.append([event(Stream::Stock, "6")]).await;
     }
     broker.restart();
     let mut subscriber = subscribe(broker.port, "sub", "vitrine/#").await.unwrap();
+    gate.open();
     let mut heard = BTreeSet::new();
     while heard.len() < gateways {
         let message = timeout(Duration::from_secs(60), subscriber.next_message()).await.unwrap().unwrap();
