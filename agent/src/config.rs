@@ -15,7 +15,8 @@ pub use radios::{Backend, Radio};
 use crate::{
     capture::serial as lines,
     document::{self, Problems, Report, Table},
-    spool as storage, uplink as publishing,
+    spool as storage,
+    uplink::{self as publishing, Scheme, Server},
 };
 use std::{
     net::SocketAddr,
@@ -72,7 +73,6 @@ pub struct Broker {
     pub credentials: Option<(String, PathBuf)>,
 }
 
-const DEFAULT_PORT: u16 = 1883;
 const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 7400);
 
 /// Reads and checks the `gateway.toml` of a hub. Relative paths in it start from its directory.
@@ -178,22 +178,13 @@ fn read_broker(mut table: Table<'_>, report: &mut Report, dir: &Path) -> Option<
     Some(Broker { host, port, credentials })
 }
 
+/// Host and port of a broker in the store's own network, which is spoken to as it is.
 fn parse_url(url: &str) -> Result<(String, u16), String> {
-    if url.starts_with("mqtts://") {
-        return Err("this agent does not speak TLS yet: write mqtt://host, over a network you trust".into());
+    let Server { scheme, host, port, .. } = url.parse()?;
+    match scheme {
+        Scheme::Mqtt => Ok((host, port)),
+        _ => Err("the store's broker is not spoken to over TLS or WebSockets yet: write mqtt://host".into()),
     }
-    let server = url.strip_prefix("mqtt://").ok_or("write mqtt://host or mqtt://host:port")?;
-    let (host, port) = match server.rsplit_once(':') {
-        Some((host, port)) if !host.ends_with(':') && !port.contains(']') => {
-            (host, port.parse().map_err(|_| format!("`{port}` is no port: write a number from 1 to 65535"))?)
-        }
-        _ => (server, DEFAULT_PORT),
-    };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    if host.is_empty() || host.contains(['/', '@', ' ']) {
-        return Err("write mqtt://host or mqtt://host:port, without path or user".into());
-    }
-    Ok((host.to_owned(), port))
 }
 
 fn read_http(mut table: Table<'_>, report: &mut Report) -> Option<SocketAddr> {
