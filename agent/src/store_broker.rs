@@ -82,6 +82,9 @@ pub struct Connection {
     pub retained: Vec<(String, Vec<u8>)>,
     /// Takes what comes.
     pub handle: Handle,
+    /// Whether it also takes what the broker has kept from earlier: a plan, but never sightings, which would be heard anew at
+    /// each connection.
+    pub takes_kept: bool,
     /// Publishes at other times.
     pub publisher: Publisher,
 }
@@ -130,6 +133,7 @@ impl Connection {
                     self.greet(&client);
                 }
                 Ok(Event::Incoming(Packet::SubAck(suback))) => self.check(&suback),
+                Ok(Event::Incoming(Packet::Publish(publish))) if publish.retain && !self.takes_kept => {}
                 Ok(Event::Incoming(Packet::Publish(publish))) => {
                     if let Ok(topic) = std::str::from_utf8(&publish.topic) {
                         (self.handle)(topic, &publish.payload);

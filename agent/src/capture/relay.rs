@@ -95,10 +95,13 @@ pub enum Heard {
 impl Heard {
     /// Before this no relay was made: 2015-01-01. A clock that shows less was never set.
     const EARLIEST_MS: i64 = 1_420_070_400_000;
+    /// After this no time is meant, 2100-01-01: more is a wrong unit, or nonsense.
+    const LATEST_MS: i64 = 4_102_444_800_000;
 
     /// Milliseconds since the epoch by the relay's clock.
     fn at_ms(ms: f64) -> Self {
-        if ms >= Self::EARLIEST_MS as f64 { Self::At(Timestamp::from_ms(ms as i64)) } else { Self::Unknown }
+        let is_time = (Self::EARLIEST_MS as f64..Self::LATEST_MS as f64).contains(&ms);
+        if is_time { Self::At(Timestamp::from_ms(ms as i64)) } else { Self::Unknown }
     }
 
     /// Seconds since the epoch by the relay's clock.

@@ -9,7 +9,6 @@ use vitrine_protocol::{
         Body, Capture, CaptureGap, DeviceBack, DeviceKind, DeviceSilent, EventId, GapReason, Radio,
         RadioState,
     },
-    time::Timestamp,
 };
 
 /// Most radios whose state is remembered; a gateway has a few.
@@ -21,8 +20,8 @@ const SILENT_MAX: usize = 1024;
 #[derive(Default)]
 pub(super) struct Notices {
     /// Each radio's state, and since when it hears nothing.
-    radios: BTreeMap<Id, (RadioState, Option<Timestamp>)>,
-    silent: BTreeMap<(u8, Id), Timestamp>,
+    radios: BTreeMap<Id, (RadioState, Option<Now>)>,
+    silent: BTreeMap<(u8, Id), Now>,
 }
 
 impl Notices {
@@ -46,17 +45,18 @@ impl Notices {
                 say(Body::Radio(Radio { receiver, state }));
                 let deaf_since = before.and_then(|(_, since)| since);
                 if state != RadioState::Scanning {
-                    self.radios.insert(receiver, (state, deaf_since.or(Some(at.utc))));
+                    self.radios.insert(receiver, (state, deaf_since.or(Some(at))));
                     return;
                 }
                 self.radios.insert(receiver, (state, None));
                 if let Some(from) = deaf_since {
-                    say(gap(Capture::Radio, receiver, from, at.utc));
+                    say(gap(Capture::Radio, receiver, from, at));
                 }
             }
             Notice::Silent { kind, device, since } => {
+                let silent_ms = u64::try_from(at.utc.as_ms() - since.as_ms()).unwrap_or(0);
                 if self.silent.len() < SILENT_MAX
-                    && self.silent.insert((number(kind), device), since).is_none()
+                    && self.silent.insert((number(kind), device), at.earlier(silent_ms)).is_none()
                 {
                     say(Body::DeviceSilent(DeviceSilent { kind, device, since }));
                 }
@@ -65,7 +65,7 @@ impl Notices {
                 let Some(since) = self.silent.remove(&(number(kind), device)) else { return };
                 say(Body::DeviceBack(DeviceBack { kind, device }));
                 if let Some(capture) = capture(kind) {
-                    say(gap(capture, device, since, at.utc));
+                    say(gap(capture, device, since, at));
                 }
             }
             Notice::Recovered { .. } | Notice::Duplicates { .. } => {}
@@ -73,8 +73,10 @@ impl Notices {
     }
 }
 
-fn gap(capture: Capture, device: Id, from: Timestamp, to: Timestamp) -> Body {
-    let reason = GapReason::CaptureDown;
+/// A period that is over. How long it was is the steady clock's to say: the other one may have been set meanwhile.
+fn gap(capture: Capture, device: Id, from: Now, to: Now) -> Body {
+    let from = to.earlier(to.mono_ms.saturating_sub(from.mono_ms)).utc;
+    let (to, reason) = (to.utc, GapReason::CaptureDown);
     Body::CaptureGap(CaptureGap { capture, device: Some(device), from, to, reason, exact: true })
 }
 
@@ -98,12 +100,13 @@ fn number(kind: DeviceKind) -> u8 {
 mod tests {
     use super::*;
     use expect_test::{Expect, expect};
-    use vitrine_protocol::event::Clock;
+    use vitrine_protocol::{event::Clock, time::Timestamp};
 
     fn check(notices: &[(i64, Notice)], bodies: Expect) {
         let (mut state, mut outputs) = (Notices::default(), VecDeque::new());
         for (s, notice) in notices {
-            let at = Now { mono_ms: 0, utc: Timestamp::from_ms(s * 1000), source: Clock::Synced };
+            let mono_ms = 1_000_000 + s.unsigned_abs() * 1000;
+            let at = Now { mono_ms, utc: Timestamp::from_ms(s * 1000), source: Clock::Synced };
             state.handle(notice.clone(), at, || EventId([1; 16]), &mut outputs);
         }
         let text = outputs.iter().map(|output| match output {

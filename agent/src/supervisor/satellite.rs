@@ -68,6 +68,7 @@ pub async fn run(
         filters: vec![PLAN_TOPIC.to_owned()],
         retained: Vec::new(),
         handle: Box::new(move |_, payload| take(payload, &receivers, &plans)),
+        takes_kept: true,
         publisher: publisher.clone(),
     };
     let (stop, stopping) = watch::channel(false);

@@ -66,6 +66,9 @@ pub(super) enum ConnectError {
     /// The bus cannot be reached, or does not let us in.
     #[error("{0}")]
     Refused(String),
+    /// The bus let us in, and then failed: a connection is used up.
+    #[error("{0}")]
+    Broken(String),
     /// The bus says nothing. A thread waits for it for ever.
     #[error("no answer")]
     Silent,

@@ -162,7 +162,7 @@ impl Driver {
         let (channel, manager) = bus::open(manager).await?;
         let adapters = self.stations.iter().map(|station| (station.name, station.receiver));
         let bus = Bus::new(channel, adapters, monitor::patterns().into(), self.listener.clone()).await;
-        Ok((bus.map_err(|error| ConnectError::Refused(error.to_string()))?, manager))
+        Ok((bus.map_err(|error| ConnectError::Broken(error.to_string()))?, manager))
     }
 
     /// Hears on a connection until it has to be given up.

@@ -56,7 +56,10 @@ impl AdvertSource for StoreBroker {
             }
         });
         let publisher = Publisher::default();
-        Connection { config, filters, retained, handle, publisher }.run(stop).map(Ok).boxed()
+        Connection { config, filters, retained, handle, takes_kept: false, publisher }
+            .run(stop)
+            .map(Ok)
+            .boxed()
     }
 }
 

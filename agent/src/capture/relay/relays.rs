@@ -22,6 +22,8 @@ use vitrine_protocol::Id;
 
 /// Names of relays that no receiver is, of which each is told once.
 const STRANGERS_MAX: usize = 64;
+/// Most characters of a stranger's name that are kept and logged.
+const NAME_MAX: usize = 64;
 /// How often a relay's unreadable messages are told.
 const TELL_EVERY_MS: u64 = 60_000;
 
@@ -251,8 +253,8 @@ impl State {
             Some(names) => names.get(&plain_name(name.unwrap_or_default())).copied(),
         };
         if index.is_none() && self.strangers.len() < STRANGERS_MAX {
-            let name = name.unwrap_or("(without a name)");
-            if self.strangers.insert(name.to_owned()) {
+            let name: String = name.unwrap_or("(without a name)").chars().take(NAME_MAX).collect();
+            if self.strangers.insert(name.clone()) {
                 warn!(relay = %id, name, "no receiver of the plan is this relay: name it under `receivers`");
             }
         }

@@ -33,7 +33,8 @@ impl Silence {
     pub(super) fn handle_timeout(&mut self, now: Now, listener: &dyn Listener) {
         if !self.is_silent && now.mono_ms.saturating_sub(self.heard.mono_ms) >= self.after_ms {
             self.is_silent = true;
-            let since = self.heard.utc;
+            // By the steady clock: the other one may have been set since.
+            let since = now.earlier(now.mono_ms.saturating_sub(self.heard.mono_ms)).utc;
             listener.notice(Notice::Silent { kind: DeviceKind::Relay, device: self.device, since }, now);
         }
     }

@@ -11,41 +11,51 @@ const BEGIN_MS: u64 = 5_000;
 
 /// What is wrong, by receiver.
 #[derive(Debug, Default)]
-pub(super) struct Health(BTreeMap<Id, &'static str>);
+pub(super) struct Health(BTreeMap<(Id, About), &'static str>);
+
+/// What a line is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum About {
+    Hearing,
+    Repeats,
+}
 
 impl Health {
     /// Takes what happened to a receiver.
     pub(super) fn notice(&mut self, notice: &Notice) {
-        let (receiver, ill) = match *notice {
-            Notice::Radio { receiver, state } => (receiver, remedy(state)),
+        let (about, ill) = match *notice {
+            Notice::Radio { receiver, state } => ((receiver, About::Hearing), remedy(state)),
             Notice::Duplicates { receiver, filtered } => {
                 let ill = "what does not change is hardly heard: start bluetoothd with --experimental (deploy/bluetooth)";
-                (receiver, filtered.then_some(ill))
+                ((receiver, About::Repeats), filtered.then_some(ill))
             }
-            Notice::Recovered { receiver, .. } => (receiver, None),
-            Notice::Silent { .. } | Notice::Back { .. } => return,
+            Notice::Recovered { .. } | Notice::Silent { .. } | Notice::Back { .. } => return,
         };
         match ill {
-            Some(ill) if self.0.len() < RECEIVERS || self.0.contains_key(&receiver) => {
-                self.0.insert(receiver, ill);
+            Some(ill) if self.0.len() < RECEIVERS || self.0.contains_key(&about) => {
+                self.0.insert(about, ill);
             }
             Some(_) => {}
-            None => drop(self.0.remove(&receiver)),
+            None => drop(self.0.remove(&about)),
         }
     }
 
     /// A line for each receiver that is not well.
     pub(super) fn lines(&self) -> impl Iterator<Item = String> {
-        self.0.iter().map(|(receiver, ill)| format!("{receiver}: {ill}"))
+        self.0.iter().map(line)
     }
 
     /// Fails where nothing works: `heard` advertisements came since `passed_ms`, and it is known why.
     pub(super) fn check(&self, heard: u64, passed_ms: u64) -> anyhow::Result<()> {
-        match self.lines().next() {
+        match self.0.iter().find(|((_, about), _)| *about == About::Hearing).map(line) {
             Some(line) if heard == 0 && passed_ms >= BEGIN_MS => Err(anyhow::Error::msg(line)),
             _ => Ok(()),
         }
     }
+}
+
+fn line(((receiver, _), ill): (&(Id, About), &&'static str)) -> String {
+    format!("{receiver}: {ill}")
 }
 
 fn remedy(state: RadioState) -> Option<&'static str> {
@@ -76,7 +86,12 @@ mod tests {
         let error = health.check(0, BEGIN_MS).unwrap_err().to_string();
         assert_eq!(error, "front: the adapter is switched off: `bluetoothctl power on`");
         health.notice(&Notice::Duplicates { receiver, filtered: false });
+        assert!(health.check(0, BEGIN_MS).is_err());
+        health.notice(&Notice::Duplicates { receiver, filtered: true });
         health.notice(&Notice::Radio { receiver, state: RadioState::Scanning });
+        assert!(health.check(0, BEGIN_MS).is_ok());
+        assert_eq!(health.lines().count(), 1);
+        health.notice(&Notice::Duplicates { receiver, filtered: false });
         assert_eq!(health.lines().count(), 0);
     }
 }
