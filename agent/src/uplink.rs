@@ -103,6 +103,7 @@ pub async fn run(
         bucket: config.settings.bandwidth_bytes_per_s.map(|rate| Bucket::new(rate, Instant::now())),
         marks: Marks::new(spool.id()),
         marks_patience: MARKS_PATIENCE,
+        marks_overdue: None,
         metrics,
         config,
         spool,
@@ -149,6 +150,8 @@ struct Uplink {
     marks: Marks,
     /// How long the platform's marks may stand still now.
     marks_patience: Duration,
+    /// The stream whose mark stood still for longer than that.
+    marks_overdue: Option<Stream>,
     /// The highest number sent of each stream.
     sent_upto: BTreeMap<Stream, u64>,
     turn: Turn,
@@ -173,7 +176,10 @@ impl Uplink {
                 self.backoff.reset();
             }
             let was_connected = self.stats.snapshot().connected;
-            let is_next_at_once = if was_connected {
+            // A broker that lets in and then does nothing is no better than one that is not there.
+            let is_of_use =
+                self.progressed || !matches!(lost, Lost::Silent(_) | Lost::NoMarks | Lost::Refused(_));
+            let is_next_at_once = if was_connected && is_of_use {
                 self.route.ended();
                 false
             } else {

@@ -193,6 +193,10 @@ impl Writer {
         let found = self.log.unstated_losses();
         let mut stated = self.stated.clone();
         let new = found.iter().filter_map(|loss| {
+            // What is given up comes in its own time, not in the order of numbers.
+            if loss.reason == GapReason::Refused {
+                return Some(*loss);
+            }
             let new = loss.unstated(&stated)?;
             stated.insert(loss.stream, loss.last_seq + 1);
             Some(new)
@@ -202,7 +206,8 @@ impl Writer {
 
     /// Gaps say what [`Writer::losses`] told. Durable when this returns.
     pub(super) fn stated(&mut self, count: usize, losses: &[Loss]) -> Result<(), SpoolError> {
-        self.stated.extend(losses.iter().map(|loss| (loss.stream, loss.last_seq + 1)));
+        let in_order = losses.iter().filter(|loss| loss.reason != GapReason::Refused);
+        self.stated.extend(in_order.map(|loss| (loss.stream, loss.last_seq + 1)));
         self.log.stated(count);
         let evicted = self.saved.evicted.clone().filter(|_| self.log.is_evicted());
         self.save(LaneFile { stated: self.stated.clone(), evicted, ..self.saved.clone() })

@@ -110,7 +110,7 @@ impl Lanes {
 
     /// Whether `feed` is not to be read on: the lane is about to be read once again.
     pub(super) fn is_paused(&self, feed: Feed) -> bool {
-        feed.is_live && self.is_backlog_sent(feed.lane)
+        feed.is_live && self.is_backlog_sent(feed.lane) && !self.get(feed).has_waiting()
     }
 
     fn is_backlog_sent(&self, lane: Lane) -> bool {

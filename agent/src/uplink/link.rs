@@ -13,13 +13,13 @@ use super::{
     Uplink,
     batch::{Batch, Limits},
     changed,
-    reader::Reader,
+    reader::{LINGER, Reader},
     session::{Heard, Lost, Session, Target, Terms},
     settings::Delivery,
     window::Window,
 };
 use crate::spool::Lane;
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 use tokio::time::{Instant, sleep_until};
 use tracing::info;
 use vitrine_protocol::{
@@ -52,7 +52,7 @@ pub(super) struct Link<'a> {
     throttled_until: Option<Instant>,
     metrics_due: Option<Instant>,
     /// Since when the platform's mark is waited for, or it moved last.
-    awaits_marks_since: Option<Instant>,
+    awaits_marks_since: BTreeMap<Stream, Instant>,
     warned_no_subscribers: bool,
     warned_marks: bool,
 }
@@ -130,7 +130,7 @@ impl<'a> Link<'a> {
             is_proven: false,
             is_open,
             throttled_until: None,
-            awaits_marks_since: None,
+            awaits_marks_since: BTreeMap::new(),
             warned_no_subscribers: false,
             warned_marks: false,
         };
@@ -171,10 +171,13 @@ impl<'a> Link<'a> {
 
     async fn look_at_the_time(&mut self) -> Result<(), Lost> {
         let now = Instant::now();
-        if self.window.len() > 0 && now >= self.last_sign + SILENCE_MAX {
+        if self.silent_at().is_some_and(|at| at <= now) {
             return Err(Lost::Silent(SILENCE_MAX.as_secs()));
         }
-        if self.marks_due().is_some_and(|due| due <= now) {
+        if let Some((due, stream)) = self.marks_due()
+            && due <= now
+        {
+            self.uplink.marks_overdue = Some(stream);
             return Err(Lost::MarksStandStill);
         }
         if self.metrics_due.is_some_and(|due| due <= now) {
@@ -184,16 +187,21 @@ impl<'a> Link<'a> {
         Ok(())
     }
 
-    /// When the platform's mark is waited for no longer.
-    fn marks_due(&self) -> Option<Instant> {
-        Some(self.awaits_marks_since? + self.uplink.marks_patience)
+    /// When a platform's mark is waited for no longer, and of which stream.
+    fn marks_due(&self) -> Option<(Instant, Stream)> {
+        let (&stream, &since) = self.awaits_marks_since.iter().min_by_key(|(_, since)| **since)?;
+        Some((since + self.uplink.marks_patience, stream))
+    }
+
+    /// When the broker has been silent for too long, if it owes an answer.
+    fn silent_at(&self) -> Option<Instant> {
+        (self.window.len() > 0 || !self.is_open).then(|| self.last_sign + SILENCE_MAX)
     }
 
     /// Waits until there is something to do.
     async fn wake(&mut self) -> Wake {
         let now = Instant::now();
-        let (silent, marks_due) =
-            ((self.window.len() > 0).then(|| self.last_sign + SILENCE_MAX), self.marks_due());
+        let (silent, marks_due) = (self.silent_at(), self.marks_due().map(|(due, _)| due));
         let rests_until = self.uplink.refusals.rests_until(now);
         let is_idle = self.window.len() == 0;
         let Uplink { clock, lanes, changes, leaving, .. } = &mut *self.uplink;
@@ -201,7 +209,9 @@ impl<'a> Link<'a> {
             let wait_ms = u64::try_from(until.as_ms() - clock.now().utc.as_ms()).unwrap_or(0);
             now + clock.nap(wait_ms).min(NAP_MAX)
         });
+        // What is overdue waits for room, not for time.
         let lingers = lanes.readers().filter_map(Reader::lingers_until).filter(|_| !is_idle).min();
+        let lingers = lingers.map(|until| if until > now { until } else { now + LINGER });
         let leave_by = *leaving.borrow();
         let timers =
             [held, lingers, silent, leave_by, rests_until, marks_due, self.throttled_until, self.metrics_due];

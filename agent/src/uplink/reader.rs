@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use vitrine_protocol::{time::Timestamp, topic::Stream};
 
 /// While something is in flight, what comes in is gathered for so long.
-const LINGER: Duration = Duration::from_millis(50);
+pub(super) const LINGER: Duration = Duration::from_millis(50);
 
 /// Reading goes on past streams that rest while fewer events wait.
 const WAITING_EVENTS_MAX: usize = 4096;
@@ -148,11 +148,14 @@ impl Reader {
         events_max: impl Fn(&Batch) -> usize,
     ) -> Option<(Batch, Source)> {
         let index = self.waiting.iter().position(may).filter(|_| !self.is_stalled())?;
-        let waiting = self.waiting.get_mut(index)?;
-        let most = events_max(waiting);
-        let batch = match waiting.split(most) {
-            Some(first) => first,
-            None => self.waiting.remove(index)?,
+        let mut rest = self.waiting.remove(index)?;
+        let most = events_max(&rest);
+        let batch = match rest.split(most) {
+            Some(first) => {
+                self.insert(rest);
+                first
+            }
+            None => rest,
         };
         self.waiting_events -= batch.positions.len();
         Some((batch, self.source))
@@ -160,8 +163,13 @@ impl Reader {
 
     /// A batch was refused, and is to be sent once more. Nothing of its stream was sent after it.
     pub(super) fn put_back(&mut self, batch: Batch) {
-        let index = self.waiting.partition_point(|other| other.first_pos() < batch.first_pos());
         self.waiting_events += batch.positions.len();
+        self.insert(batch);
+    }
+
+    /// Puts a batch where it stands by its first position: what waits is in that order, for the cursor is below its front.
+    fn insert(&mut self, batch: Batch) {
+        let index = self.waiting.partition_point(|other| other.first_pos() < batch.first_pos());
         self.waiting.insert(index, batch);
     }
 
@@ -215,9 +223,9 @@ impl Reader {
         self.waiting_events = self.waiting.iter().map(|batch| batch.positions.len()).sum();
     }
 
-    /// Whether a platform's mark is waited for.
-    pub(super) fn awaits_marks(&self) -> bool {
-        !self.unconfirmed.is_empty()
+    /// Whether the platform's mark of `stream` is waited for.
+    pub(super) fn awaits_mark_of(&self, stream: Stream) -> bool {
+        self.unconfirmed.values().any(|batch| batch.stream == stream)
     }
 
     fn is_stalled(&self) -> bool {

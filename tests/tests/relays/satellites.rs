@@ -93,6 +93,8 @@ fn what_a_satellite_hears_is_the_hubs_and_a_cart_heard_twice_is_one() {
     let mut hub = Agent::new(broker.port, &plan(&carts())).with_tables(&tables);
     hub.start();
     wait_for_store_broker(&hub, 1);
+    let of_satellite = u64::from(CARTS) * 6;
+    wait_for("its sightings", 40, || (hub.metric("vitrine_sightings_total") >= of_satellite).then_some(()));
     // Another receiver hears them too, from farther away.
     for number in 0..CARTS {
         let (data, ts) = (hex(&cart(number).encode()), now_ms() / 1000);

@@ -66,7 +66,11 @@ impl Link<'_> {
         if self.uplink.config.settings.delivery == Delivery::EndToEnd {
             reader.await_mark(positions, stream, batch.last_seq());
             reader.confirm(stream, self.uplink.marks.upto(stream));
-            self.look_whether_marks_are_awaited(false);
+            if !self.uplink.lanes.get(feed).awaits_mark_of(stream) {
+                self.awaits_marks_since.remove(&stream);
+            } else {
+                self.awaits_marks_since.entry(stream).or_insert_with(Instant::now);
+            }
         }
         let latency_ms = live_since.map_or(0, |since| since.elapsed().as_millis());
         self.uplink.stats.update(|stats| {
@@ -189,16 +193,19 @@ impl Link<'_> {
         let (sent_upto, is_all) = self.sent_upto(stream);
         let Some(upto) = self.uplink.marks.moved(stream, sent_upto, is_all) else { return };
         let lane = Lane::of(stream);
-        self.uplink.lanes.get_mut(Feed { lane, is_live: false }).confirm(stream, upto);
-        self.uplink.marks_patience = MARKS_PATIENCE;
-        self.look_whether_marks_are_awaited(true);
+        let reader = self.uplink.lanes.get_mut(Feed { lane, is_live: false });
+        reader.confirm(stream, upto);
+        if reader.awaits_mark_of(stream) {
+            self.awaits_marks_since.insert(stream, Instant::now());
+        } else {
+            self.awaits_marks_since.remove(&stream);
+        }
+        // One stream that stands still for good is no reason to come back every minute.
+        if self.uplink.marks_overdue.is_none_or(|overdue| overdue == stream) {
+            self.uplink.marks_overdue = None;
+            self.uplink.marks_patience = MARKS_PATIENCE;
+        }
         self.settle(lane);
-    }
-
-    fn look_whether_marks_are_awaited(&mut self, moved: bool) {
-        let awaits = self.uplink.lanes.readers().any(crate::uplink::reader::Reader::awaits_marks);
-        let since = self.awaits_marks_since.filter(|_| !moved).unwrap_or_else(Instant::now);
-        self.awaits_marks_since = awaits.then_some(since);
     }
 
     /// Moves the lane's cursor as far as it goes.

@@ -130,6 +130,22 @@ fn a_stream_that_rests_is_read_past_and_holds_the_cursor() {
 }
 
 #[test]
+fn the_rest_of_a_batch_waits_behind_what_stands_before_it() {
+    let mut reader = reader();
+    reader.rewind(0, None);
+    let records =
+        [(1, Stream::Till), (2, Stream::Door), (3, Stream::Door), (5, Stream::Till), (9, Stream::Till)];
+    read(&mut reader, chunk(records, 10));
+    let (first, _) = reader.pop(|_| true, |_| 1).unwrap();
+    assert_eq!((first.stream, &first.positions[..]), (Stream::Till, &[1][..]));
+    assert_eq!(reader.acknowledged(&first.positions), 1);
+    // What was not sent is not behind the cursor.
+    assert_eq!(reader.settle(None), Some(1));
+    let order: Vec<_> = std::iter::from_fn(|| pop(&mut reader)).map(|(batch, _)| batch.first_pos()).collect();
+    assert_eq!(order, [2, 5, 9]);
+}
+
+#[test]
 fn the_platforms_mark_frees_what_it_covers_and_a_backlog_stops_where_it_is_told() {
     let mut reader = reader();
     reader.rewind(0, Some(4));
@@ -138,13 +154,13 @@ fn the_platforms_mark_frees_what_it_covers_and_a_backlog_stops_where_it_is_told(
         reader.await_mark(&batch.positions, batch.stream, batch.last_seq());
     }
     reader.changed(Instant::now());
-    assert!(reader.is_drained() && reader.awaits_marks());
+    assert!(reader.is_drained() && reader.awaits_mark_of(Stream::Door));
     assert_eq!(reader.settle(None), None);
     reader.confirm(Stream::Till, 9);
     reader.confirm(Stream::Door, 2);
     assert_eq!(reader.settle(None), Some(2));
     reader.confirm(Stream::Door, 3);
-    assert_eq!((reader.settle(None), reader.awaits_marks()), (Some(3), false));
+    assert_eq!((reader.settle(None), reader.awaits_mark_of(Stream::Door)), (Some(3), false));
 }
 
 proptest! {

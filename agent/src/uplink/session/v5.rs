@@ -134,6 +134,8 @@ fn lost(error: ConnectionError) -> Lost {
         ConnectionError::MqttState(StateError::ServerDisconnect { reason_code, .. }) => match reason_code {
             DisconnectReasonCode::PacketTooLarge => Lost::Disconnected(Reason::TooLarge),
             DisconnectReasonCode::PayloadFormatInvalid => Lost::Disconnected(Reason::PayloadFormat),
+            DisconnectReasonCode::NotAuthorized => Lost::Disconnected(Reason::NotAuthorized),
+            DisconnectReasonCode::QuotaExceeded => Lost::Disconnected(Reason::Quota),
             other => Lost::Ended(format!("the broker ended the connection: {other:?}")),
         },
         // Not a reason of a PUBACK by the standard, and given all the same.
