@@ -77,7 +77,7 @@ struct Till {
 #[allow(clippy::print_stdout, reason = "it is the measurement")]
 pub(super) fn play(broker: Broker, delivery: Delivery) {
     let seed = std::env::var(SEED_VARIABLE).map_or(SEED, |seed| seed.parse().unwrap());
-    let usual = if super::is_long() { 20 } else { 3 };
+    let usual = if super::is_long() { 20 } else { 4 };
     let rounds = std::env::var(ROUNDS_VARIABLE).map_or(usual, |rounds| rounds.parse().unwrap());
     let name = broker.name;
     println!("{name}: {SEED_VARIABLE}={seed}");
