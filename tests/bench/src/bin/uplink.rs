@@ -143,6 +143,8 @@ impl Drop for Broker {
 fn broker(dir: &Path) -> anyhow::Result<Broker> {
     let (ca_key, key) = (rcgen::KeyPair::generate()?, rcgen::KeyPair::generate()?);
     let mut ca = rcgen::CertificateParams::new(vec!["ca".into()])?;
+    // Named apart from what it signs, which would pass for its own issuer otherwise.
+    ca.distinguished_name.push(rcgen::DnType::CommonName, "the benchmark's CA");
     ca.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
     let issuer = rcgen::CertifiedIssuer::self_signed(ca, ca_key)?;
     let cert = rcgen::CertificateParams::new(vec!["localhost".into()])?.signed_by(&key, &issuer)?;
@@ -216,7 +218,9 @@ async fn publish(settings: Settings, bytes: Option<&mut [f64; 2]>) -> anyhow::Re
         *bytes = [plain, packed].map(|bytes| bytes as f64 / EVENTS as f64);
     }
     let (stats, stop, running) = start(settings, &spool);
+    let begun = Instant::now();
     while !stats.snapshot().connected {
+        ensure!(begun.elapsed() < Duration::from_secs(20), "{:?}", stats.snapshot());
         sleep(Duration::from_micros(200)).await;
     }
     let begun = Instant::now();
