@@ -96,7 +96,10 @@ impl Ear {
             match Socket::open() {
                 Ok(socket) => match self.session(socket, &mut watch, stop.clone()).await {
                     End::Stopped => return Ok(()),
-                    End::Reopen => is_told = false,
+                    End::Reopen => {
+                        is_told = false;
+                        self.notify(watch.closed());
+                    }
                     End::Forbidden => return Err(forbidden()),
                 },
                 Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Err(forbidden()),

@@ -85,6 +85,11 @@ impl Watch {
         vec![self.ask(Command::ReadInfo, now_ms)]
     }
 
+    /// The socket has failed, and another one is opened: nothing is heard until then.
+    pub(super) fn closed(&mut self) -> Vec<Action> {
+        self.stands(RadioState::Failing, "the kernel's socket failed")
+    }
+
     /// There is no socket to be had: as good as no controller.
     pub(super) fn no_socket(&mut self) -> Vec<Action> {
         self.stands(RadioState::Absent, "the kernel had no Bluetooth")
